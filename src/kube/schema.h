@@ -88,7 +88,9 @@ struct Property {
   std::string_view description;         // ours; often empty
   std::uint32_t protobuf_number = 0;    // 0: not a field of this message itself
   bool required = false;                // published in OpenAPI; see ObjectType::enforce_required
-  bool keep_zero = false;               // a zero on the protobuf wire means a written zero
+  // "", 0, false, [] and {} of a map were written on purpose (a pointer in Go, or any CRD field);
+  // otherwise they mean "absent".
+  bool keep_zero = false;
 };
 
 // A message that Go embeds: its properties appear among ours in JSON, but protobuf nests it.
