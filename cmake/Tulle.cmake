@@ -6,18 +6,35 @@ set(TULLE_SANITIZE "" CACHE STRING "Comma-separated list for -fsanitize=")
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-find_package(OpenSSL 3 REQUIRED)
 find_package(SQLite3 REQUIRED)
-find_package(ZLIB REQUIRED)
 find_package(LibArchive REQUIRED)
-find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
-find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(CLI11 REQUIRED)
-pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
-pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
+
+# What the layers up to http need is linked as archives: the example programs are one static file
+# each, and Tulle starts faster.
+set(OPENSSL_USE_STATIC_LIBS ON)
+set(ZLIB_USE_STATIC_LIBS ON)
+set(Boost_USE_STATIC_LIBS ON)
+find_package(OpenSSL 3 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+set(tulle_suffixes ${CMAKE_FIND_LIBRARY_SUFFIXES})
+set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+set(CMAKE_FIND_LIBRARY_SUFFIXES ${tulle_suffixes})
+
+# The names of fmt's and spdlog's own packages, whose libraries are shared ones in Debian.
+find_path(FMT_INCLUDE_DIR fmt/format-inl.h REQUIRED)
+find_path(SPDLOG_INCLUDE_DIR spdlog/spdlog.h REQUIRED)
+add_library(tulle_fmt STATIC ${CMAKE_CURRENT_LIST_DIR}/fmt.cc)
+add_library(fmt::fmt ALIAS tulle_fmt)
+add_library(tulle_spdlog INTERFACE)
+target_compile_definitions(tulle_spdlog INTERFACE SPDLOG_FMT_EXTERNAL)
+target_link_libraries(tulle_spdlog INTERFACE tulle_fmt Threads::Threads)
+add_library(spdlog::spdlog ALIAS tulle_spdlog)
 
 find_program(CCACHE ccache)
 if(CCACHE)
@@ -40,6 +57,9 @@ endif()
 
 # tulle_layer(NAME [DEPS target...]): every source of src/NAME becomes library tulle_NAME; its
 # *_test.cc become the test program NAME_test, its *_fuzz.cc one fuzz target each.
+#
+# A fuzz target is in the test build too, as test fuzz/NAME: it replays test/corpus/NAME and then
+# tries a few thousand inputs, the same ones every time.
 function(tulle_layer name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -59,16 +79,21 @@ function(tulle_layer name)
     find_package(GTest REQUIRED)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE tulle_${name} GTest::gmock GTest::gtest_main)
-    # libFuzzer entry points are linked into the tests too, which replay the corpora.
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} TIMEOUT 300)
   endif()
-  if(TULLE_FUZZ)
+  if(TULLE_FUZZ OR (TULLE_TESTS AND TULLE_SANITIZE MATCHES "address"))
     foreach(source ${fuzzers})
       get_filename_component(target ${source} NAME_WE)
       add_executable(${target} ${source})
       target_link_libraries(${target} PRIVATE tulle_${name})
+      target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+      set(corpus ${PROJECT_SOURCE_DIR}/test/corpus/${target})
+      file(GLOB corpus_if_any LIST_DIRECTORIES true ${corpus})
+      add_test(NAME fuzz/${target}
+        COMMAND ${target} -seed=1 -runs=5000 -max_total_time=30 -verbosity=0 ${corpus_if_any})
+      set_tests_properties(fuzz/${target} PROPERTIES TIMEOUT 120)
     endforeach()
   endif()
 endfunction()
