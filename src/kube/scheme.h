@@ -3,6 +3,7 @@
 
 #include "base/result.h"
 #include "kube/schema.h"
+#include "kube/table.h"
 
 #include <cstdint>
 #include <map>
@@ -14,18 +15,6 @@
 #include <vector>
 
 namespace tulle::kube {
-
-// A column of `kubectl get` (meta.k8s.io/v1 TableColumnDefinition).
-struct PrinterColumn {
-  std::string name;
-  std::string type;         // "string", "integer", "date", ...
-  std::string format;       // "name" for the first column, else empty
-  std::string description;  // ours
-  int priority = 0;         // above 0: only with -o wide
-  // Where the cell comes from: a JSONPath (".spec.replicas") or the name of a computed cell
-  // ("@pod_status"; data/kinds.txt lists those in use).
-  std::string source;
-};
 
 // Paths of the scale subresource, as in CRDs: ".spec.replicas".
 struct ScalePaths {
@@ -68,7 +57,7 @@ struct KindDefinition {
   std::shared_ptr<const SchemaSet> schemas;  // keeps `schema` alive
   std::vector<Subresource> subresources;
   std::optional<ScalePaths> scale;
-  std::vector<PrinterColumn> columns;
+  std::vector<Column> columns;  // of `kubectl get`; Name and Age if none were given
   // The group whose storage holds the objects ("" for events.k8s.io/v1 Event, which is core/v1
   // Event), and the top-level fields that are named differently there: {here, in storage}.
   std::string storage_group;
@@ -127,9 +116,6 @@ class Scheme final {
   std::map<std::pair<std::string, std::string>, Payload, std::less<>> payloads_;
   std::uint64_t revision_ = 0;
 };
-
-// "apps/v1" -> {"apps", "v1"}; "v1" -> {"", "v1"}.
-std::pair<std::string_view, std::string_view> split_api_version(std::string_view api_version);
 
 // A scheme of all built-in kinds (src/kube/data). An error is a mistake in the data, and names
 // file and line.
