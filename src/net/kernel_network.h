@@ -1,0 +1,44 @@
+// Network over the kernel's sockets, on one epoll loop.
+#pragma once
+
+#include "net/network.h"
+#include "rt/epoll_driver.h"
+
+#include <functional>
+
+namespace tulle::net {
+
+class KernelNetwork final : public Network {
+ public:
+  // Both must outlive the network and all that it made.
+  KernelNetwork(rt::Loop& loop, rt::EpollDriver& driver) : loop_(loop), driver_(driver) {}
+
+  rt::Task<Result<std::unique_ptr<Stream>>> connect(ConnectOptions options) override;
+  Result<std::unique_ptr<Listener>> listen(const ListenOptions& options) override;
+  Result<std::unique_ptr<Datagram>> bind_datagram(const ListenOptions& options) override;
+  rt::Task<Result<std::unique_ptr<Stream>>> connect_unix(std::string path) override;
+  Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) override;
+
+  // A stream over a connected, non-blocking descriptor: a socket, or either end of a pipe (then
+  // only that direction works).
+  Result<std::unique_ptr<Stream>> adopt(OwnedFd fd);
+  // A listener over a listening socket, for example one kept by the supervisor.
+  Result<std::unique_ptr<Listener>> adopt_listener(OwnedFd fd);
+
+ private:
+  rt::Loop& loop_;
+  rt::EpollDriver& driver_;
+};
+
+// A duplicate of the listening socket's descriptor, to hand to another process. Empty for listeners
+// that have none.
+OwnedFd duplicate_descriptor(const Listener& listener);
+
+// Opens the namespace of process `pid`, or of a path like /run/netns/x.
+Result<NamespacePtr> open_namespace(const std::string& path, std::string name);
+
+// Runs `make` with the calling thread inside `in` and comes back. A thread that cannot come back
+// ends the process: it must not go on in a pod's network.
+Result<OwnedFd> in_namespace(const NamespacePtr& in, const std::function<Result<OwnedFd>()>& make);
+
+}  // namespace tulle::net

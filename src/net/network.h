@@ -1,0 +1,88 @@
+// Where streams and datagrams come from: the kernel (KernelNetwork) or memory on simulated time
+// (MemoryNetwork).
+#pragma once
+
+#include "base/address.h"
+#include "base/owned_fd.h"
+#include "base/result.h"
+#include "net/stream.h"
+#include "rt/task.h"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+namespace tulle::net {
+
+// A network namespace in which sockets can be made. Shared by all who hold sockets in it.
+struct Namespace {
+  std::string name;  // for messages, and all that the memory network looks at
+  OwnedFd fd;        // of /proc/PID/ns/net; empty: the namespace of the process
+};
+using NamespacePtr = std::shared_ptr<const Namespace>;  // null: the namespace of the process
+
+class Listener {
+ public:
+  virtual ~Listener() = default;
+
+  // The next connection. An Error is transient (out of descriptors): wait a little, accept again.
+  virtual rt::Task<Result<std::unique_ptr<Stream>>> accept() = 0;
+
+  virtual SocketAddress local_address() const = 0;
+};
+
+// Connected or unconnected UDP.
+class Datagram {
+ public:
+  virtual ~Datagram() = default;
+
+  struct Received {
+    std::size_t size = 0;  // may exceed the buffer: then the rest is lost
+    SocketAddress from;
+    SocketAddress to;  // the address it was sent to, where asked for with `transparent`
+  };
+  virtual rt::Task<Result<Received>> receive(std::span<char> buffer) = 0;
+
+  // Sends at once or drops, as UDP does.
+  virtual Result<void> send(std::string_view bytes, const SocketAddress& to) = 0;
+
+  virtual SocketAddress local_address() const = 0;
+};
+
+struct ConnectOptions {
+  SocketAddress to;
+  // Bind here first; with an address that is not this host's the socket is made transparent
+  // (IP_TRANSPARENT).
+  std::optional<SocketAddress> from = std::nullopt;
+  NamespacePtr in = nullptr;
+};
+
+struct ListenOptions {
+  SocketAddress at;  // port 0: the kernel chooses, see local_address()
+  // Accept connections that were redirected or addressed to anybody (IP_TRANSPARENT, IP_FREEBIND).
+  bool transparent = false;
+  bool reuse_port = false;
+  NamespacePtr in = nullptr;
+};
+
+class Network {
+ public:
+  virtual ~Network() = default;
+
+  // Code::refused when nobody listens there. Wrap in rt::with_deadline for a time limit.
+  virtual rt::Task<Result<std::unique_ptr<Stream>>> connect(ConnectOptions options) = 0;
+  virtual Result<std::unique_ptr<Listener>> listen(const ListenOptions& options) = 0;
+  virtual Result<std::unique_ptr<Datagram>> bind_datagram(const ListenOptions& options) = 0;
+
+  // Unix sockets. listen_unix replaces a stale socket file (one nobody listens on) and fails with
+  // already_exists where somebody does.
+  virtual rt::Task<Result<std::unique_ptr<Stream>>> connect_unix(std::string path) = 0;
+  virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) = 0;
+};
+
+// Where the client wanted to go before nftables redirected it to us (SO_ORIGINAL_DST), else the
+// local address. For streams accepted by a KernelNetwork; a MemoryNetwork's carry theirs too.
+SocketAddress original_destination(const Stream& stream);
+
+}  // namespace tulle::net

@@ -1,0 +1,90 @@
+// Child processes and signals as things to await.
+#pragma once
+
+#include "base/owned_fd.h"
+#include "base/result.h"
+#include "rt/epoll_driver.h"
+#include "rt/task.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tulle::rt {
+
+struct SpawnOptions {
+  std::vector<std::string> arguments;    // [0] is looked up in PATH
+  std::vector<std::string> environment;  // "NAME=value"; empty: inherit ours
+  std::string directory;                 // empty: ours
+  // Descriptor `child` of the child is `ours` here. 0, 1 and 2 are /dev/null where not named.
+  struct Descriptor {
+    int child;
+    int ours;
+  };
+  std::vector<Descriptor> descriptors;
+  bool die_with_parent = false;  // SIGKILL when the thread that spawned it ends
+};
+
+struct ExitStatus {
+  int code = 0;    // where signal is 0
+  int signal = 0;  // the signal that ended it
+  bool success() const { return code == 0 && signal == 0; }
+};
+
+// A child process. Dropping it does not end the process; it is then reaped by nobody.
+class Process final {
+ public:
+  static Result<std::unique_ptr<Process>> spawn(Loop& loop, EpollDriver& driver,
+                                                const SpawnOptions& options);
+  ~Process();
+
+  int pid() const;
+  // May be awaited again after it ended.
+  Task<Result<ExitStatus>> exited();
+  // Through the pidfd: never hits another process that got the same number.
+  Result<void> signal(int number);
+
+ private:
+  struct State;
+  explicit Process(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Watches a process that is not our child (one adopted after a restart): ends when it is gone.
+class ProcessWatch final {
+ public:
+  static Result<std::unique_ptr<ProcessWatch>> open(Loop& loop, EpollDriver& driver, int pid);
+  ~ProcessWatch();
+  Task<void> gone();
+  Result<void> signal(int number);
+
+ private:
+  struct State;
+  explicit ProcessWatch(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Blocks the given signals for the process (call before any thread starts) and delivers them here.
+class Signals final {
+ public:
+  static Result<std::unique_ptr<Signals>> watch(Loop& loop, EpollDriver& driver,
+                                                const std::vector<int>& numbers);
+  ~Signals();
+  Task<int> next();
+
+ private:
+  struct State;
+  explicit Signals(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// What a command printed and how it ended. Output beyond `output_bytes_max` is cut.
+struct CommandOutput {
+  ExitStatus status;
+  std::string output;  // standard output
+  std::string errors;  // standard error
+};
+Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOptions options,
+                                        std::size_t output_bytes_max = 1024 * 1024);
+
+}  // namespace tulle::rt
