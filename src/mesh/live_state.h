@@ -1,0 +1,58 @@
+// What changes with every request, kept apart from the Snapshot, which never changes.
+//
+// Endpoints and ports of a Snapshot point to their live state. The state is found again by
+// identity (endpoint: address and port; service port: service name, port and transport) when the
+// next Snapshot is built, so counters survive, and whoever still holds a request keeps it alive.
+// All loops of a process share it: one process sees every client of the node.
+#pragma once
+
+#include "mesh/affinity_table.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+namespace tulle::mesh {
+
+struct alignas(64) EndpointState {
+  std::atomic<std::uint32_t> in_flight{0};  // requests and TCP connections now at this endpoint
+};
+
+struct alignas(64) PortState {
+  std::atomic<std::uint64_t> turn{0};  // the round-robin position
+  AffinityTable affinity;
+};
+
+// Counts one request (or TCP connection) at an endpoint for as long as it lives. Make one from a
+// Pick at once, with no co_await between: that is what makes least-request exact.
+class InFlight final {
+ public:
+  InFlight() = default;
+  explicit InFlight(std::shared_ptr<EndpointState> state) : state_(std::move(state)) {
+    if (state_) state_->in_flight.fetch_add(1, std::memory_order_relaxed);
+  }
+  InFlight(InFlight&& other) noexcept = default;
+  InFlight& operator=(InFlight&& other) noexcept {
+    if (this != &other) {
+      end();
+      state_ = std::move(other.state_);
+    }
+    return *this;
+  }
+  ~InFlight() { end(); }
+
+  explicit operator bool() const { return state_ != nullptr; }
+
+  // Ends the count early. Does nothing when empty.
+  void end() {
+    if (auto state = std::exchange(state_, nullptr)) {
+      state->in_flight.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+
+ private:
+  std::shared_ptr<EndpointState> state_;
+};
+
+}  // namespace tulle::mesh

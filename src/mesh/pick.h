@@ -1,0 +1,61 @@
+// Which endpoint of a service port takes the next request, and why it.
+//
+// A pure function of its arguments but for two things it advances in the port's live state: the
+// round-robin turn and the client affinity. Callable from all loops at once. Does not allocate,
+// except for client affinity.
+#pragma once
+
+#include "base/address.h"
+#include "base/time.h"
+#include "mesh/snapshot.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tulle {
+class Random;
+}
+
+namespace tulle::mesh {
+
+enum class PickReason : std::uint8_t {
+  // an endpoint was picked
+  only_endpoint,    // there was no other candidate
+  least_request,    // fewest in flight for its weight; ties go round
+  round_robin,      // its turn
+  random,           // drawn by weight
+  client_affinity,  // the client was here before
+  // none was picked
+  no_endpoints,   // the service has none at all
+  none_ready,     // it has, but none is ready or draining
+  all_tried,      // every one that could be picked was excluded
+};
+std::string_view to_string(PickReason reason);  // "least_request"
+
+struct PickRequest {
+  // Who asks, for session affinity.
+  IpAddress client;
+  // Endpoints already tried in vain for this request. A handful: they are searched in line.
+  std::span<const SocketAddress> excluded = {};
+};
+
+struct Pick {
+  const Endpoint* endpoint = nullptr;  // null: none, see reason. Lives as long as the Snapshot.
+  PickReason reason = PickReason::no_endpoints;
+  std::uint32_t candidates = 0;  // pickable and not excluded
+  std::uint32_t in_flight = 0;   // at the endpoint, before this request
+
+  explicit operator bool() const { return endpoint != nullptr; }
+};
+
+// `port` is a port of `service`. Count the request with InFlight(pick.endpoint->state) at once.
+Pick pick(const Service& service, const ServicePort& port, const PickRequest& request,
+          Instant now, Random& random);
+
+// One sentence for a person, without a full stop: the body of a 503, a line of `tulle explain`.
+// "service default/world port 80 has no ready endpoint (0 of 3 ready)".
+std::string explain(const Pick& pick, const Service& service, const ServicePort& port);
+
+}  // namespace tulle::mesh

@@ -1,0 +1,173 @@
+// The mesh as one worker sees it at one moment: services, endpoints, workloads, front doors.
+//
+// A Snapshot is immutable and shared: std::shared_ptr<const Snapshot>. Hold it while you use any
+// pointer or reference taken from it. A long stream need not hold it: what must outlive the choice
+// (the in-flight count) has its own owner, see mesh/live_state.h.
+// Two successive Snapshots share every service and workload that did not change.
+// SnapshotBuilder (mesh/snapshot_builder.h) makes them.
+#pragma once
+
+#include "base/address.h"
+#include "mesh/live_state.h"
+#include "mesh/object_name.h"
+#include "mesh/shared_map.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tulle::mesh {
+
+class IngressTable;  // mesh/ingress_table.h
+
+enum class Transport : std::uint8_t { tcp, udp };
+std::string_view to_string(Transport transport);  // "TCP", "UDP"
+
+// What appProtocol or the port's name says of the bytes. `detect` looks at the first ones.
+enum class ProtocolHint : std::uint8_t { detect, http, tcp };
+std::string_view to_string(ProtocolHint hint);
+
+enum class LoadBalancing : std::uint8_t { least_request, round_robin, random };
+std::string_view to_string(LoadBalancing policy);  // as in the annotation: "LeastRequest"
+
+enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, external_name };
+std::string_view to_string(ServiceType type);  // "ClusterIP"
+
+enum class Health : std::uint8_t {
+  ready,      // takes requests
+  draining,   // terminating but still serving: takes requests only when nothing is ready
+  not_ready,  // never picked
+};
+std::string_view to_string(Health health);
+
+struct Endpoint {
+  SocketAddress address;  // the identity, across Snapshots
+  Health health = Health::not_ready;
+  std::uint16_t weight = 1;  // 1..1000, from the pod annotation tulle.dev/weight
+  ObjectName workload;       // the pod; empty: not a pod, reach it from the host
+  std::string hostname;      // pod's hostname if it has a subdomain of this service
+  std::string node;
+  std::shared_ptr<EndpointState> state;  // never null in a Snapshot
+};
+
+struct ServicePort {
+  std::string name;  // may be empty if it is the only one
+  std::uint16_t port = 0;
+  Transport transport = Transport::tcp;
+  ProtocolHint protocol = ProtocolHint::detect;
+  std::uint16_t node_port = 0;  // 0: none
+
+  // Pickable ones first, each group by address.
+  std::vector<Endpoint> endpoints;
+  // How many of them may be picked: the ready ones, or the draining ones if none is ready.
+  std::uint32_t pickable_count = 0;
+  // Round robin with unequal weights: indexes of pickable endpoints in the order of turns.
+  std::vector<std::uint32_t> rotation;
+  std::shared_ptr<PortState> state;  // never null in a Snapshot
+
+  std::span<const Endpoint> pickable() const { return {endpoints.data(), pickable_count}; }
+};
+
+// An address behind a service, whatever its ports: what DNS answers for headless services.
+struct ServiceHost {
+  IpAddress address;
+  std::string hostname;  // empty: addressed by its dashed address
+  bool published = false;  // ready, or the service publishes not-ready addresses
+};
+
+struct Service {
+  ObjectName name;
+  ServiceType type = ServiceType::cluster_ip;
+  bool headless = false;
+  std::vector<IpAddress> cluster_addresses;        // empty: headless or ExternalName
+  std::vector<IpAddress> load_balancer_addresses;  // from status
+  std::string external_name;                       // lower case, no dot at the end
+  LoadBalancing load_balancing = LoadBalancing::least_request;
+  std::optional<std::chrono::seconds> client_affinity_timeout;  // sessionAffinity: ClientIP
+  std::vector<ServicePort> ports;
+  std::vector<ServiceHost> hosts;  // by address
+
+  const ServicePort* find_port(std::uint16_t port, Transport transport) const;
+  const ServicePort* find_port(std::string_view port_name) const;
+};
+
+// A pod as the mesh sees it.
+struct Workload {
+  ObjectName name;
+  std::string uid;
+  std::optional<IpAddress> address;  // none yet, or not its own (hostNetwork), or it has ended
+  std::string hostname;              // spec.hostname, else the pod's name
+  std::string subdomain;
+  std::vector<std::string> search_domains;  // in order; lower case, no dot at the end
+  std::string service_account;
+  std::string node;
+};
+
+enum class DoorKind : std::uint8_t { node_port, load_balancer };
+
+// A listener of the front door that a service asks for.
+struct Door {
+  DoorKind kind = DoorKind::node_port;
+  Transport transport = Transport::tcp;
+  SocketAddress address;  // ip unspecified for node_port: listen on the configured addresses
+  ObjectName service;
+  std::uint16_t service_port = 0;
+
+  friend bool operator==(const Door&, const Door&) = default;
+};
+
+struct Networks {
+  Cidr services{.network = IpAddress::v4(10, 96, 0, 0), .prefix_length = 12};
+  Cidr pods{.network = IpAddress::v4(10, 244, 0, 0), .prefix_length = 16};
+  std::string cluster_domain = "cluster.local";  // lower case, no dot at the end
+};
+
+class Snapshot final {
+ public:
+  // Grows by one with every build of one builder; 0 is the empty one.
+  std::uint64_t generation() const { return generation_; }
+  const Networks& networks() const { return networks_; }
+
+  // All return null when there is none. O(1) in the number of services.
+  const Service* service(const ObjectNameView& name) const;
+  const Service* service_by_address(const IpAddress& cluster_address) const;
+  std::shared_ptr<const Service> shared_service(const ObjectNameView& name) const;
+  const Workload* workload(const ObjectNameView& name) const;
+  const Workload* workload_by_address(const IpAddress& address) const;
+
+  std::size_t service_count() const { return services_.size(); }
+  std::size_t workload_count() const { return workloads_.size(); }
+  void for_each_service(const std::function<void(const Service&)>& visit) const;
+  void for_each_workload(const std::function<void(const Workload&)>& visit) const;
+
+  // Every listener that services ask for, ordered by (kind, transport, address). The same pointer
+  // as in the Snapshot before if none changed.
+  const std::shared_ptr<const std::vector<Door>>& doors() const { return doors_; }
+  // The door that listens at `address` (node ports: any ip, the port decides), or null.
+  const Door* door(DoorKind kind, Transport transport, const SocketAddress& address) const;
+
+  const IngressTable& ingress() const { return *ingress_; }
+
+ private:
+  friend class SnapshotBuilder;
+  Snapshot() = default;
+
+  std::uint64_t generation_ = 0;
+  Networks networks_;
+  SharedMap<ObjectName, std::shared_ptr<const Service>> services_;
+  SharedMap<IpAddress, std::shared_ptr<const Service>> services_by_address_;
+  SharedMap<ObjectName, std::shared_ptr<const Workload>> workloads_;
+  SharedMap<IpAddress, std::shared_ptr<const Workload>> workloads_by_address_;
+  std::shared_ptr<const std::vector<Door>> doors_;
+  std::shared_ptr<const IngressTable> ingress_;
+};
+
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+}  // namespace tulle::mesh

@@ -1,0 +1,49 @@
+// Makes Snapshots, each sharing with the one before whatever did not change.
+#pragma once
+
+#include "mesh/snapshot.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+namespace tulle::mesh {
+
+// A resource of one thread; the Snapshots it makes go anywhere. Keeps the live state of endpoints
+// and ports (mesh/live_state.h) from one Snapshot to the next.
+class SnapshotBuilder final {
+ public:
+  explicit SnapshotBuilder(Networks networks = {});
+  SnapshotBuilder(const SnapshotBuilder&) = delete;
+  SnapshotBuilder& operator=(const SnapshotBuilder&) = delete;
+
+  // Adds or replaces. Of a Service's ports the builder sets pickable_count, rotation and all live
+  // state, and orders the endpoints. Two services with one cluster address: the later put wins.
+  void put(Service service);
+  void put(Workload workload);
+  void set_ingress(std::shared_ptr<const IngressTable> ingress);
+
+  // Do nothing when absent.
+  void remove_service(const ObjectName& name);
+  void remove_workload(const ObjectName& name);
+
+  // The next generation. Cheap: shares all maps with this builder.
+  SnapshotPtr build();
+
+ private:
+  std::shared_ptr<EndpointState> endpoint_state(const SocketAddress& address);
+  void finish_port(ServicePort& port, const Service& service, const Service* before);
+  void forget_addresses(const Service& service);
+  void put_doors(const Service& service);
+  void drop_dead_states();
+
+  Snapshot next_;
+  using DoorKey = std::tuple<DoorKind, Transport, SocketAddress>;
+  std::map<DoorKey, Door> doors_;
+  bool doors_changed_ = false;
+  std::unordered_map<SocketAddress, std::weak_ptr<EndpointState>> endpoint_states_;
+  std::size_t endpoint_states_kept_ = 0;  // after the last sweep
+};
+
+}  // namespace tulle::mesh
