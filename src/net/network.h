@@ -81,8 +81,4 @@ class Network {
   virtual Result<std::unique_ptr<Listener>> listen_unix(const std::string& path) = 0;
 };
 
-// Where the client wanted to go before nftables redirected it to us (SO_ORIGINAL_DST), else the
-// local address. For streams accepted by a KernelNetwork; a MemoryNetwork's carry theirs too.
-SocketAddress original_destination(const Stream& stream);
-
 }  // namespace tulle::net

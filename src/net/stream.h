@@ -44,6 +44,9 @@ class Stream {
   virtual SocketAddress local_address() const = 0;
   virtual SocketAddress peer_address() const = 0;
 
+  // Where the client wanted to go before it was redirected to us, else the local address.
+  virtual SocketAddress original_destination() const { return local_address(); }
+
   // The kernel's descriptor where plain bytes can be moved past this object, else -1.
   virtual int plain_fd() const { return -1; }
 };

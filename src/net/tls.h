@@ -55,10 +55,12 @@ class TlsStream : public Stream {
 };
 
 // Handshakes. Dropping them closes `inner`.
-rt::Task<Result<std::unique_ptr<TlsStream>>> tls_accept(std::unique_ptr<Stream> inner,
+rt::Task<Result<std::unique_ptr<TlsStream>>> tls_accept(rt::Loop& loop,
+                                                        std::unique_ptr<Stream> inner,
                                                         std::shared_ptr<const TlsContext> context);
-// `server_name` is sent as SNI (unless it is an IP address) and must match the certificate.
-rt::Task<Result<std::unique_ptr<TlsStream>>> tls_connect(std::unique_ptr<Stream> inner,
+// `server_name` must match the certificate; it is sent as SNI unless it is an IP address.
+rt::Task<Result<std::unique_ptr<TlsStream>>> tls_connect(rt::Loop& loop,
+                                                         std::unique_ptr<Stream> inner,
                                                          std::shared_ptr<const TlsContext> context,
                                                          std::string server_name);
 
