@@ -20,15 +20,15 @@ namespace tulle::mesh {
 enum class PathType : std::uint8_t { exact, prefix };  // ImplementationSpecific is a prefix here
 
 struct IngressBackend {
-  ObjectName service;
-  std::string port_name;          // empty: by number
+  ObjectName service = {};
+  std::string port_name = {};          // empty: by number
   std::uint16_t port_number = 0;  // 0: by name
 };
 
 struct IngressMatch {
   const IngressBackend* backend = nullptr;
-  std::string_view ingress;  // "namespace/name"
-  std::string_view path;     // of the rule; empty for the default backend
+  std::string_view ingress = {};  // "namespace/name"
+  std::string_view path = {};     // of the rule; empty for the default backend
   PathType type = PathType::prefix;
   bool is_default = false;
 };
@@ -37,11 +37,11 @@ struct IngressMatch {
 class IngressTable final {
  public:
   struct Rule {
-    std::string ingress;  // "namespace/name"
-    std::string host;     // "", "a.b" or "*.b"
-    std::string path;     // absolute; "" means "/"
+    std::string ingress = {};  // "namespace/name"
+    std::string host = {};     // "", "a.b" or "*.b"
+    std::string path = {};     // absolute; "" means "/"
     PathType type = PathType::prefix;
-    IngressBackend backend;
+    IngressBackend backend = {};
   };
 
   // False when a rule for this host, path and type is there already: the first one stays.

@@ -10,15 +10,15 @@ namespace tulle::mesh {
 
 // The same without owning the text: for lookups that must not allocate.
 struct ObjectNameView {
-  std::string_view namespace_name;
-  std::string_view name;
+  std::string_view namespace_name = {};
+  std::string_view name = {};
 
   friend bool operator==(const ObjectNameView&, const ObjectNameView&) = default;
 };
 
 struct ObjectName {
-  std::string namespace_name;
-  std::string name;
+  std::string namespace_name = {};
+  std::string name = {};
 
   bool empty() const { return name.empty(); }
   std::string to_string() const { return namespace_name + "/" + name; }

@@ -36,7 +36,7 @@ std::string_view to_string(PickReason reason);  // "least_request"
 
 struct PickRequest {
   // Who asks, for session affinity.
-  IpAddress client;
+  IpAddress client = {};
   // Endpoints already tried in vain for this request. A handful: they are searched in line.
   std::span<const SocketAddress> excluded = {};
 };

@@ -22,7 +22,7 @@ std::string_view to_string(ListenerKind kind);
 struct RouteRequest {
   ListenerKind listener = ListenerKind::capture;
   Transport transport = Transport::tcp;
-  SocketAddress destination;
+  SocketAddress destination = {};
   // Of the HTTP request; only ingress looks at them. Host as sent: any case, port allowed.
   std::string_view host = {};
   // Path as sent; a query or fragment is ignored.
@@ -64,7 +64,7 @@ struct Decision {
   const Service* service = nullptr;    // set for target service; where known, for errors too
   const ServicePort* port = nullptr;   // set for target service
   const Workload* workload = nullptr;  // set for target workload
-  SocketAddress address;               // where to dial for workload and passthrough
+  SocketAddress address = {};               // where to dial for workload and passthrough
   std::uint16_t status = 0;            // HTTP status for target refused
   // Of an Ingress decision: which one ("namespace/name") and its path; empty otherwise.
   std::string_view rule = {};

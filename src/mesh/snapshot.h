@@ -47,51 +47,51 @@ enum class Health : std::uint8_t {
 std::string_view to_string(Health health);
 
 struct Endpoint {
-  SocketAddress address;  // the identity, across Snapshots
+  SocketAddress address = {};  // the identity, across Snapshots
   Health health = Health::not_ready;
   std::uint16_t weight = 1;  // 1..1000, from the pod annotation tulle.dev/weight
-  ObjectName workload;       // the pod; empty: not a pod, reach it from the host
-  std::string hostname;      // pod's hostname if it has a subdomain of this service
-  std::string node;
-  std::shared_ptr<EndpointState> state;  // never null in a Snapshot
+  ObjectName workload = {};       // the pod; empty: not a pod, reach it from the host
+  std::string hostname = {};      // pod's hostname if it has a subdomain of this service
+  std::string node = {};
+  std::shared_ptr<EndpointState> state = {};  // never null in a Snapshot
 };
 
 struct ServicePort {
-  std::string name;  // may be empty if it is the only one
+  std::string name = {};  // may be empty if it is the only one
   std::uint16_t port = 0;
   Transport transport = Transport::tcp;
   ProtocolHint protocol = ProtocolHint::detect;
   std::uint16_t node_port = 0;  // 0: none
 
   // Pickable ones first, each group by address.
-  std::vector<Endpoint> endpoints;
+  std::vector<Endpoint> endpoints = {};
   // How many of them may be picked: the ready ones, or the draining ones if none is ready.
   std::uint32_t pickable_count = 0;
   // Round robin with unequal weights: indexes of pickable endpoints in the order of turns.
-  std::vector<std::uint32_t> rotation;
-  std::shared_ptr<PortState> state;  // never null in a Snapshot
+  std::vector<std::uint32_t> rotation = {};
+  std::shared_ptr<PortState> state = {};  // never null in a Snapshot
 
   std::span<const Endpoint> pickable() const { return {endpoints.data(), pickable_count}; }
 };
 
 // An address behind a service, whatever its ports: what DNS answers for headless services.
 struct ServiceHost {
-  IpAddress address;
-  std::string hostname;  // empty: addressed by its dashed address
+  IpAddress address = {};
+  std::string hostname = {};  // empty: addressed by its dashed address
   bool published = false;  // ready, or the service publishes not-ready addresses
 };
 
 struct Service {
-  ObjectName name;
+  ObjectName name = {};
   ServiceType type = ServiceType::cluster_ip;
   bool headless = false;
-  std::vector<IpAddress> cluster_addresses;        // empty: headless or ExternalName
-  std::vector<IpAddress> load_balancer_addresses;  // from status
-  std::string external_name;                       // lower case, no dot at the end
+  std::vector<IpAddress> cluster_addresses = {};        // empty: headless or ExternalName
+  std::vector<IpAddress> load_balancer_addresses = {};  // from status
+  std::string external_name = {};                       // lower case, no dot at the end
   LoadBalancing load_balancing = LoadBalancing::least_request;
-  std::optional<std::chrono::seconds> client_affinity_timeout;  // sessionAffinity: ClientIP
-  std::vector<ServicePort> ports;
-  std::vector<ServiceHost> hosts;  // by address
+  std::optional<std::chrono::seconds> client_affinity_timeout = {};  // sessionAffinity: ClientIP
+  std::vector<ServicePort> ports = {};
+  std::vector<ServiceHost> hosts = {};  // by address
 
   const ServicePort* find_port(std::uint16_t port, Transport transport) const;
   const ServicePort* find_port(std::string_view port_name) const;
@@ -99,14 +99,14 @@ struct Service {
 
 // A pod as the mesh sees it.
 struct Workload {
-  ObjectName name;
-  std::string uid;
-  std::optional<IpAddress> address;  // none yet, or not its own (hostNetwork), or it has ended
-  std::string hostname;              // spec.hostname, else the pod's name
-  std::string subdomain;
-  std::vector<std::string> search_domains;  // in order; lower case, no dot at the end
-  std::string service_account;
-  std::string node;
+  ObjectName name = {};
+  std::string uid = {};
+  std::optional<IpAddress> address = {};  // none: not yet, ended, or not its own (hostNetwork)
+  std::string hostname = {};              // spec.hostname, else the pod's name
+  std::string subdomain = {};
+  std::vector<std::string> search_domains = {};  // in order; lower case, no dot at the end
+  std::string service_account = {};
+  std::string node = {};
 };
 
 enum class DoorKind : std::uint8_t { node_port, load_balancer };
@@ -115,8 +115,8 @@ enum class DoorKind : std::uint8_t { node_port, load_balancer };
 struct Door {
   DoorKind kind = DoorKind::node_port;
   Transport transport = Transport::tcp;
-  SocketAddress address;  // ip unspecified for node_port: listen on the configured addresses
-  ObjectName service;
+  SocketAddress address = {};  // ip unspecified for node_port: listen on the configured addresses
+  ObjectName service = {};
   std::uint16_t service_port = 0;
 
   friend bool operator==(const Door&, const Door&) = default;

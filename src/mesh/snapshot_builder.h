@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 namespace tulle::mesh {
 
@@ -20,6 +21,7 @@ class SnapshotBuilder final {
 
   // Adds or replaces. Of a Service's ports the builder sets pickable_count, rotation and all live
   // state, and orders the endpoints. Two services with one cluster address: the later put wins.
+  // Two services with one door: the first by namespace and name wins.
   void put(Service service);
   void put(Workload workload);
   void set_ingress(std::shared_ptr<const IngressTable> ingress);
@@ -39,8 +41,7 @@ class SnapshotBuilder final {
   void drop_dead_states();
 
   Snapshot next_;
-  using DoorKey = std::tuple<DoorKind, Transport, SocketAddress>;
-  std::map<DoorKey, Door> doors_;
+  std::map<ObjectName, std::vector<Door>> doors_by_service_;  // only services that have any
   bool doors_changed_ = false;
   std::unordered_map<SocketAddress, std::weak_ptr<EndpointState>> endpoint_states_;
   std::size_t endpoint_states_kept_ = 0;  // after the last sweep

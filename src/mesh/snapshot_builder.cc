@@ -1,0 +1,204 @@
+#include "mesh/snapshot_builder.h"
+
+#include "mesh/ingress_table.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace tulle::mesh {
+namespace {
+
+// A rotation holds at most this many turns; weights that need more are rounded to fit.
+constexpr std::uint64_t rotation_turns_max = 4096;
+
+bool weights_differ(std::span<const Endpoint> endpoints) {
+  return std::ranges::any_of(endpoints,
+                             [&](const Endpoint& e) { return e.weight != endpoints[0].weight; });
+}
+
+std::vector<std::uint64_t> turns_per_endpoint(std::span<const Endpoint> endpoints) {
+  std::vector<std::uint64_t> turns;
+  std::uint64_t divisor = 0;
+  std::uint64_t total = 0;
+  for (const Endpoint& endpoint : endpoints) {
+    turns.push_back(endpoint.weight);
+    divisor = std::gcd(divisor, turns.back());
+    total += turns.back();
+  }
+  for (std::uint64_t& count : turns) {
+    count = total / divisor <= rotation_turns_max
+                ? count / divisor
+                : std::max<std::uint64_t>(1, count * rotation_turns_max / total);
+  }
+  return turns;
+}
+
+// Smooth weighted round robin without state: the j-th turn of an endpoint with n turns is due at
+// (j + 1/2) / n of a round, and turns are taken in the order they are due.
+std::vector<std::uint32_t> make_rotation(std::span<const Endpoint> endpoints) {
+  if (endpoints.empty() || !weights_differ(endpoints)) return {};
+  std::vector<std::pair<double, std::uint32_t>> due;
+  std::vector<std::uint64_t> turns = turns_per_endpoint(endpoints);
+  for (std::uint32_t i = 0; i < turns.size(); ++i) {
+    for (std::uint64_t j = 0; j < turns[i]; ++j) {
+      due.emplace_back((static_cast<double>(j) + 0.5) / static_cast<double>(turns[i]), i);
+    }
+  }
+  std::ranges::sort(due);
+  std::vector<std::uint32_t> rotation;
+  rotation.reserve(due.size());
+  for (const auto& [when, index] : due) rotation.push_back(index);
+  return rotation;
+}
+
+std::uint32_t count_pickable(const std::vector<Endpoint>& ordered) {
+  if (ordered.empty() || ordered.front().health == Health::not_ready) return 0;
+  auto same = std::ranges::count(ordered, ordered.front().health, &Endpoint::health);
+  return static_cast<std::uint32_t>(same);
+}
+
+// The state of a port is found again by name, and by number and transport.
+std::shared_ptr<PortState> state_before(const Service* before, const ServicePort& port) {
+  const ServicePort* same = before ? before->find_port(port.port, port.transport) : nullptr;
+  return same ? same->state : std::make_shared<PortState>();
+}
+
+}  // namespace
+
+SnapshotBuilder::SnapshotBuilder(Networks networks) {
+  next_.networks_ = std::move(networks);
+  next_.doors_ = std::make_shared<const std::vector<Door>>();
+  next_.ingress_ = std::make_shared<const IngressTable>();
+}
+
+void SnapshotBuilder::put(Service service) {
+  std::shared_ptr<const Service> before = next_.shared_service(service.name);
+  for (ServicePort& port : service.ports) finish_port(port, service, before.get());
+  std::ranges::sort(service.hosts, {}, &ServiceHost::address);
+  if (before) forget_addresses(*before);
+  auto shared = std::make_shared<const Service>(std::move(service));
+  next_.services_.set(shared->name, shared);
+  for (const IpAddress& address : shared->cluster_addresses) {
+    next_.services_by_address_.set(address, shared);
+  }
+  put_doors(*shared);
+}
+
+void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
+                                  const Service* before) {
+  std::ranges::sort(port.endpoints, {}, [](const Endpoint& e) {
+    return std::pair(e.health, e.address);
+  });
+  for (Endpoint& endpoint : port.endpoints) {
+    endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
+    endpoint.state = endpoint_state(endpoint.address);
+  }
+  port.pickable_count = count_pickable(port.endpoints);
+  port.rotation = service.load_balancing == LoadBalancing::round_robin
+                      ? make_rotation(port.pickable())
+                      : std::vector<std::uint32_t>{};
+  port.state = state_before(before, port);
+}
+
+std::shared_ptr<EndpointState> SnapshotBuilder::endpoint_state(const SocketAddress& address) {
+  if (endpoint_states_.size() > 2 * endpoint_states_kept_ + 64) drop_dead_states();
+  std::weak_ptr<EndpointState>& known = endpoint_states_[address];
+  std::shared_ptr<EndpointState> state = known.lock();
+  if (!state) known = state = std::make_shared<EndpointState>();
+  return state;
+}
+
+void SnapshotBuilder::drop_dead_states() {
+  std::erase_if(endpoint_states_, [](const auto& entry) { return entry.second.expired(); });
+  endpoint_states_kept_ = endpoint_states_.size();
+}
+
+void SnapshotBuilder::forget_addresses(const Service& service) {
+  for (const IpAddress& address : service.cluster_addresses) {
+    const Service* holder = next_.service_by_address(address);
+    if (holder && holder->name == service.name) next_.services_by_address_.erase(address);
+  }
+}
+
+namespace {
+
+std::vector<Door> doors_of(const Service& service) {
+  std::vector<Door> doors;
+  for (const ServicePort& port : service.ports) {
+    Door door{.transport = port.transport, .service = service.name, .service_port = port.port};
+    if (port.node_port != 0) {
+      door.address = {.ip = {}, .port = port.node_port};
+      doors.push_back(door);
+    }
+    door.kind = DoorKind::load_balancer;
+    for (const IpAddress& ip : service.load_balancer_addresses) {
+      door.address = {.ip = ip, .port = port.port};
+      doors.push_back(door);
+    }
+  }
+  return doors;
+}
+
+}  // namespace
+
+void SnapshotBuilder::put_doors(const Service& service) {
+  std::vector<Door> wanted = doors_of(service);
+  auto& present = doors_by_service_[service.name];
+  if (present == wanted) {
+    if (wanted.empty()) doors_by_service_.erase(service.name);
+    return;
+  }
+  present = std::move(wanted);
+  if (present.empty()) doors_by_service_.erase(service.name);
+  doors_changed_ = true;
+}
+
+void SnapshotBuilder::remove_service(const ObjectName& name) {
+  std::shared_ptr<const Service> before = next_.shared_service(name);
+  if (!before) return;
+  forget_addresses(*before);
+  next_.services_.erase(name);
+  if (doors_by_service_.erase(name) > 0) doors_changed_ = true;
+}
+
+void SnapshotBuilder::put(Workload workload) {
+  remove_workload(workload.name);
+  auto shared = std::make_shared<const Workload>(std::move(workload));
+  next_.workloads_.set(shared->name, shared);
+  if (shared->address) next_.workloads_by_address_.set(*shared->address, shared);
+}
+
+void SnapshotBuilder::remove_workload(const ObjectName& name) {
+  const auto* found = next_.workloads_.find(name);
+  if (!found) return;
+  std::shared_ptr<const Workload> before = *found;
+  next_.workloads_.erase(name);
+  if (!before->address) return;
+  const Workload* holder = next_.workload_by_address(*before->address);
+  if (holder == before.get()) next_.workloads_by_address_.erase(*before->address);
+}
+
+void SnapshotBuilder::set_ingress(std::shared_ptr<const IngressTable> ingress) {
+  next_.ingress_ = std::move(ingress);
+}
+
+SnapshotPtr SnapshotBuilder::build() {
+  if (doors_changed_) {
+    auto doors = std::make_shared<std::vector<Door>>();
+    for (const auto& [name, of_service] : doors_by_service_) {
+      doors->insert(doors->end(), of_service.begin(), of_service.end());
+    }
+    auto key = [](const Door& d) { return std::tie(d.kind, d.transport, d.address); };
+    std::ranges::sort(*doors, {}, [](const Door& d) {
+      return std::tie(d.kind, d.transport, d.address, d.service);
+    });
+    auto repeated = std::ranges::unique(*doors, {}, key);
+    doors->erase(repeated.begin(), repeated.end());
+    next_.doors_ = std::move(doors);
+    doors_changed_ = false;
+  }
+  ++next_.generation_;
+  return std::shared_ptr<const Snapshot>(new Snapshot(next_));
+}
+
+}  // namespace tulle::mesh
