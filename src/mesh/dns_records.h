@@ -1,0 +1,55 @@
+// What DNS says about the mesh: a pure lookup over a Snapshot.
+//
+// Implements the Kubernetes DNS-based service discovery specification 1.1.0 for IPv4: A, SRV and PTR
+// for services, headless services, their endpoints and pods; CNAME for ExternalName. AAAA of a
+// name that exists is an empty answer.
+//
+// The search path is walked here, in one step, instead of by the client in up to five queries:
+//   - A name outside the cluster domain ("world", "world.default") is tried under each of the
+//     caller's search domains. Records found so carry the asked name as their owner, as if it had
+//     been the full one: a stub resolver takes them without a second query.
+//   - A name under the caller's first search domain that does not exist there
+//     ("api.example.com.default.svc.cluster.local": the first try of a resolver with ndots:5) is tried
+//     under the other search domains and then as it stands, outside the cluster.
+#pragma once
+
+#include "codec/dns.h"
+#include "mesh/snapshot.h"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tulle::mesh {
+
+inline constexpr std::uint32_t dns_ttl_s = 5;
+
+struct DnsQuery {
+  std::string_view name;  // as asked, in the text form of codec/dns.h
+  codec::DnsType type = codec::DnsType::a;
+  // Of the workload that asks: Workload::search_domains. Empty: names are taken as they are.
+  std::span<const std::string> search_domains = {};
+};
+
+enum class DnsOutcome : std::uint8_t {
+  answered,      // NOERROR with `answers`, maybe none of the asked type
+  no_such_name,  // NXDOMAIN, ours to say
+  // Not ours alone: ask the host's resolvers for `forward_name` with the type of the query, and
+  // answer with their code and `answers` followed by their answers. `answers` is empty when
+  // forward_name is the asked name, else one CNAME from the asked name to it.
+  forward,
+};
+
+struct DnsAnswer {
+  DnsOutcome outcome = DnsOutcome::forward;
+  std::vector<codec::DnsRecord> answers = {};  // by address; the server may rotate them
+  std::vector<codec::DnsRecord> authorities = {};  // the SOA, when `answers` is empty
+  std::vector<codec::DnsRecord> additionals = {};  // addresses of SRV targets
+  std::string forward_name = {};
+};
+
+DnsAnswer resolve(const Snapshot& snapshot, const DnsQuery& query);
+
+}  // namespace tulle::mesh
