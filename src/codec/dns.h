@@ -53,7 +53,7 @@ inline constexpr std::size_t dns_message_bytes_max = 65535;
 inline constexpr std::size_t dns_records_max = 4096;       // of one message
 
 struct DnsQuestion {
-  std::string name;
+  std::string name = {};
   DnsType type = DnsType::a;
   std::uint16_t klass = dns_class_in;
   bool operator==(const DnsQuestion&) const = default;
@@ -68,23 +68,23 @@ struct DnsAaaa {
   bool operator==(const DnsAaaa&) const = default;
 };
 struct DnsName {  // of CNAME, PTR, NS
-  std::string name;
+  std::string name = {};
   bool operator==(const DnsName&) const = default;
 };
 struct DnsSrv {
   std::uint16_t priority = 0;
   std::uint16_t weight = 0;
   std::uint16_t port = 0;
-  std::string target;
+  std::string target = {};
   bool operator==(const DnsSrv&) const = default;
 };
 struct DnsTxt {
-  std::vector<std::string> strings;  // at most 255 bytes each
+  std::vector<std::string> strings = {};  // at most 255 bytes each
   bool operator==(const DnsTxt&) const = default;
 };
 struct DnsSoa {
-  std::string primary;
-  std::string mailbox;
+  std::string primary = {};
+  std::string mailbox = {};
   std::uint32_t serial = 0;
   std::uint32_t refresh_s = 0;
   std::uint32_t retry_s = 0;
@@ -93,17 +93,17 @@ struct DnsSoa {
   bool operator==(const DnsSoa&) const = default;
 };
 struct DnsRaw {  // of every other type: its bytes, MX among them with its name uncompressed
-  std::string bytes;
+  std::string bytes = {};
   bool operator==(const DnsRaw&) const = default;
 };
 using DnsData = std::variant<DnsA, DnsAaaa, DnsName, DnsSrv, DnsTxt, DnsSoa, DnsRaw>;
 
 struct DnsRecord {
-  std::string name;
+  std::string name = {};
   DnsType type = DnsType::a;
   std::uint16_t klass = dns_class_in;
   std::uint32_t ttl_s = 0;
-  DnsData data;  // the alternative that belongs to `type`
+  DnsData data = {};  // the alternative that belongs to `type`
   bool operator==(const DnsRecord&) const = default;
 };
 
@@ -111,7 +111,7 @@ struct DnsEdns {
   std::uint16_t udp_bytes_max = 1232;
   std::uint8_t version = 0;
   bool dnssec_ok = false;
-  std::string options;  // undecoded
+  std::string options = {};  // undecoded
   bool operator==(const DnsEdns&) const = default;
 };
 
@@ -126,11 +126,11 @@ struct DnsMessage {
   bool authentic_data = false;       // AD
   bool checking_disabled = false;    // CD
   DnsRcode rcode = DnsRcode::no_error;
-  std::vector<DnsQuestion> questions;
-  std::vector<DnsRecord> answers;
-  std::vector<DnsRecord> authorities;
-  std::vector<DnsRecord> additionals;  // without OPT
-  std::optional<DnsEdns> edns;         // the OPT record
+  std::vector<DnsQuestion> questions = {};
+  std::vector<DnsRecord> answers = {};
+  std::vector<DnsRecord> authorities = {};
+  std::vector<DnsRecord> additionals = {};  // without OPT
+  std::optional<DnsEdns> edns = {};         // the OPT record
   bool operator==(const DnsMessage&) const = default;
 };
 

@@ -111,15 +111,15 @@ class FieldScanner final {
   enum class State : std::uint8_t { line_start, name, before_value, value, value_lf, last_lf };
 
   Outcome fail(Http1Reason reason);
-  bool scan_name(std::string_view in);
-  bool scan_value(std::string_view in);
+  Http1Reason start_line(char byte);
+  Http1Reason end_name(char byte);
+  Http1Reason end_value(std::string_view in, std::size_t end);
 
   State state_ = State::line_start;
   Http1Reason reason_ = Http1Reason::ok;
   std::size_t start_ = 0;
   std::size_t position_ = 0;
   std::size_t mark_ = 0;  // where the name or value in hand begins
-  std::size_t fields_max_ = 0;
   std::vector<Headers::Field> fields_;  // offsets from start_
 };
 
@@ -130,14 +130,16 @@ class RequestParser final {
   explicit RequestParser(const Http1Limits& limits = {});
 
   // `in` begins at the head and holds all bytes of earlier incomplete calls, which are not read
-  // again; it may have moved in memory. `head` is written when the outcome is complete, and
-  // complete and error both make the parser ready for the next head.
+  // again; it may have moved in memory. `head` is written when the outcome is complete, may hold
+  // anything after an error, and is not touched else. Complete and error both make the parser ready
+  // for the next head.
   HeadResult parse(std::string_view in, RequestHead& head);
 
   // Forgets a head that was begun.
   void reset();
-  // Whether bytes of a head have been seen: tells an idle connection from a stalled one.
-  bool started() const { return state_ != State::method || position_ > 0; }
+  // Whether bytes of a head have been seen, empty lines before it apart: tells an idle connection
+  // from a stalled one.
+  bool started() const { return state_ != State::method || position_ > mark_; }
 
  private:
   enum class State : std::uint8_t { method, target, version, version_lf, fields };
@@ -187,7 +189,7 @@ class ResponseParser final {
 
 struct BodyStep {
   std::size_t consumed = 0;              // drop that many bytes of the input
-  std::string_view data;                 // a part of the input; may be empty
+  std::string_view data = {};            // a part of the input; may be empty
   bool done = false;                     // the body has ended; the next message begins behind
   Http1Reason reason = Http1Reason::ok;  // else the body is broken: close the connection
 };
@@ -215,13 +217,13 @@ class BodyDecoder final {
 
  private:
   enum class State : std::uint8_t {
-    length, until_close, chunk_size_first, chunk_size, chunk_extension, chunk_size_lf, chunk_data,
+    length, until_close, chunk_size, chunk_size_space, chunk_extension, chunk_size_lf, chunk_data,
     chunk_data_cr, chunk_data_lf, trailers, done, failed,
   };
 
   BodyStep fail(Http1Reason reason);
-  BodyStep take_data(std::string_view in, State next);
-  BodyStep read_trailers(std::string_view in);
+  BodyStep take_data(std::string_view in, std::size_t offset, State next);
+  BodyStep read_trailers(std::string_view in, std::size_t offset);
   Http1Reason read_framing_byte(unsigned char byte);
   Http1Reason read_chunk_size(unsigned char byte);
   Http1Reason read_chunk_extension(unsigned char byte);
@@ -230,6 +232,7 @@ class BodyDecoder final {
   State state_;
   Http1Reason reason_ = Http1Reason::ok;
   std::uint64_t remaining_ = 0;
+  std::size_t size_digits_ = 0;  // of the chunk size in hand
   std::size_t extension_bytes_ = 0;
   std::string trailer_bytes_;
   FieldScanner trailer_fields_;

@@ -28,8 +28,8 @@ bool is_token(std::string_view text);
 bool is_field_value(std::string_view text);
 
 struct Header {
-  std::string_view name;
-  std::string_view value;
+  std::string_view name = {};
+  std::string_view value = {};
 };
 
 // An ordered multi-map. Every name and value lies in one buffer with an index over it, so that a
@@ -101,6 +101,8 @@ class Headers final {
   void set(std::string_view name, std::string_view value);
   // Removes every field of that name; how many there were.
   std::size_t remove(std::string_view name);
+  // REQUIRES: index < size().
+  void remove_at(std::size_t index);
 
   void clear();
   // Bytes of all names and values, for limits and metrics.
@@ -119,10 +121,10 @@ class Headers final {
 };
 
 struct RequestHead {
-  std::string method;
-  std::string target;
+  std::string method = {};
+  std::string target = {};
   int minor_version = 1;  // of HTTP/1.x
-  Headers headers;
+  Headers headers = {};
 
   void clear();
   bool operator==(const RequestHead&) const = default;
@@ -130,9 +132,9 @@ struct RequestHead {
 
 struct ResponseHead {
   int status = 200;
-  std::string reason;  // may be empty; append_response_head() then writes the registered phrase
+  std::string reason = {};  // may be empty; append_response_head() then writes the registered phrase
   int minor_version = 1;
-  Headers headers;
+  Headers headers = {};
 
   void clear();
   bool operator==(const ResponseHead&) const = default;

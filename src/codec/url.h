@@ -21,17 +21,17 @@ Result<std::string> query_decode(std::string_view text);
 std::string percent_encode(std::string_view text);
 
 struct Target {
-  std::string_view path;   // as sent, still encoded; "*" and authority-form stay as they are
-  std::string_view query;  // behind the first '?', without it
+  std::string_view path = {};   // as sent, still encoded; "*" and authority-form stay as they are
+  std::string_view query = {};  // behind the first '?', without it
   bool has_query = false;
-  std::string_view authority;  // of absolute-form (http://authority/path), else empty
+  std::string_view authority = {};  // of absolute-form (http://authority/path), else empty
 };
 // Views of `target`. The path of an absolute-form without one is "/".
 Target split_target(std::string_view target);
 
 struct QueryParameter {
-  std::string name;
-  std::string value;
+  std::string name = {};
+  std::string value = {};
   bool operator==(const QueryParameter&) const = default;
 };
 
@@ -61,8 +61,8 @@ class Query final {
 Result<std::string> normalize_path(std::string_view path);
 
 struct HostPort {
-  std::string host;  // lower case; an IPv6 address stands without its brackets
-  std::optional<std::uint16_t> port;
+  std::string host = {};  // lower case; an IPv6 address stands without its brackets
+  std::optional<std::uint16_t> port = {};
   bool operator==(const HostPort&) const = default;
 };
 // "host", "host:port", "[v6]:port", RFC 3986 §3.2.2 without user information. Error: malformed.

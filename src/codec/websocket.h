@@ -47,7 +47,7 @@ struct WebSocketFrame {
   WebSocketOpcode opcode = WebSocketOpcode::binary;
   bool fin = true;
   // What a client must put there, fresh for each frame and not to be guessed; a server puts none.
-  std::optional<WebSocketMask> mask;
+  std::optional<WebSocketMask> mask = {};
 };
 
 // Appends header and payload. REQUIRES: a control frame is final and has at most 125 bytes.
@@ -63,10 +63,10 @@ struct WebSocketEvent {
   WebSocketOpcode opcode = WebSocketOpcode::binary;  // of a message: text or binary
   // Unmasked and whole: of a message all its fragments, of a ping what the pong must repeat, of a
   // close its reason. Lies in the decoder, valid until its next decode().
-  std::string_view payload;
+  std::string_view payload = {};
   // Of a close what the peer said; of an error what to close with.
   WebSocketClose code = WebSocketClose::no_status;
-  std::string_view reason;  // of an error, for the log: a literal
+  std::string_view reason = {};  // of an error, for the log: a literal
 };
 
 struct WebSocketStep {

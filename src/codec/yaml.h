@@ -24,12 +24,12 @@ struct YamlLimits {
 };
 
 struct YamlDocument {
-  boost::json::value value;
+  boost::json::value value = {};
   std::size_t line = 0;  // of its first content; lines count from 1
   // Lines of mapping keys and sequence items, by path: "spec.ports[0].name".
-  std::unordered_map<std::string, std::size_t> lines;
+  std::unordered_map<std::string, std::size_t> lines = {};
   // Paths of keys that their mapping already held, as JsonOptions::duplicate_keys.
-  std::vector<std::string> duplicate_keys;
+  std::vector<std::string> duplicate_keys = {};
 
   // The line of a field, or, where the text does not hold it, of its closest parent.
   std::size_t line_of(std::string_view path) const;
