@@ -1,0 +1,64 @@
+// A store in one SQLite file: write-ahead log, synchronous=FULL, group commit.
+//
+// The file holds the live objects and the revision counter only, so it does not grow with history.
+// All writes that arrive while one commit is on its way to the disk make up the next one.
+#pragma once
+
+#include "base/result.h"
+#include "rt/blocking.h"
+#include "rt/scope.h"
+#include "store/state.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tulle::store {
+
+class SqliteStore final : public Store {
+ public:
+  // Opens or creates the file and reads all of it. Blocks. `loop` and `blocking` must outlive the
+  // store. Code::io, or Code::malformed for a file that is no store of ours.
+  static Result<std::unique_ptr<SqliteStore>> open(rt::Loop& loop, rt::Blocking& blocking,
+                                                   const std::string& path);
+  ~SqliteStore() override;
+
+  Revision revision() const override { return state_.revision(); }
+  ItemRef get(const Key& key) const override { return state_.get(key); }
+  ItemRef head(const Key& key) const override { return state_.head(key); }
+  Result<Listing> list(const ListOptions& options) const override { return state_.list(options); }
+  Result<std::unique_ptr<Watch>> watch(const WatchOptions& options) override {
+    return state_.watch(options);
+  }
+  rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render) override;
+  rt::Task<Result<ItemRef>> erase(Key key, Expected expected, Render render) override;
+  rt::Task<Result<void>> flush() override;
+
+ private:
+  class Database;
+  using Batch = std::vector<EventRef>;
+  // How a commit ended; those who wait for it share it.
+  struct Commit {
+    bool done = false;
+    Result<void> result;
+    rt::WaitList waiters;
+  };
+
+  SqliteStore(rt::Loop& loop, rt::Blocking& blocking, std::shared_ptr<Database> database);
+
+  rt::Task<Result<ItemRef>> write(Key key, Expected expected, Render render, bool erase);
+  static rt::Task<Result<void>> wait_for(std::shared_ptr<Commit> commit);
+  rt::Task<void> commit_all();
+  void finish(Commit& commit, Result<void> result);
+
+  rt::Loop& loop_;
+  rt::Blocking& blocking_;
+  std::shared_ptr<Database> database_;  // shared with the commit that may run on another thread
+  State state_;
+  Batch pending_;                        // staged, not yet handed to a commit
+  std::shared_ptr<Commit> next_commit_;  // of pending_; null when it is empty
+  std::shared_ptr<Commit> running_;      // null when none is
+  rt::Scope scope_;
+};
+
+}  // namespace tulle::store
