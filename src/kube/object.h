@@ -103,10 +103,10 @@ const json::object* find_condition(const json::object& object, std::string_view 
 bool is_condition_true(const json::object& object, std::string_view type);
 
 struct Condition {
-  std::string type;
-  std::string status;  // "True", "False" or "Unknown"
-  std::string reason;
-  std::string message;
+  std::string type = {};
+  std::string status = {};  // "True", "False" or "Unknown"
+  std::string reason = {};
+  std::string message = {};
 };
 // Puts the condition into status.conditions; lastTransitionTime becomes `now` only where status
 // changes. Other fields of an existing condition stay. Returns whether anything changed.
@@ -118,8 +118,8 @@ bool set_condition(json::object& object, const Condition& condition, Time now);
 bool equal_ignoring_version(const json::object& a, const json::object& b);
 
 struct NamespacedName {
-  std::string namespace_;  // "" for cluster scope
-  std::string name;
+  std::string namespace_ = {};  // "" for cluster scope
+  std::string name = {};
 
   friend auto operator<=>(const NamespacedName&, const NamespacedName&) = default;
 };
@@ -131,10 +131,10 @@ NamespacedName parse_key(std::string_view text);
 
 // One object of the whole API, by resource ("deployments").
 struct ObjectRef {
-  std::string group;  // "" for the core group
-  std::string resource;
-  std::string namespace_;
-  std::string name;
+  std::string group = {};  // "" for the core group
+  std::string resource = {};
+  std::string namespace_ = {};
+  std::string name = {};
 
   friend auto operator<=>(const ObjectRef&, const ObjectRef&) = default;
 };

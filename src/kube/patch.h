@@ -16,7 +16,10 @@ struct Schema;
 
 inline constexpr std::size_t json_patch_operations_max = 10'000;
 // What the copies of one JSON patch may add to a document, so that few bytes cannot make many.
-inline constexpr std::size_t json_patch_copied_values_max = 1'000'000;
+// About the size as text.
+inline constexpr std::size_t json_patch_copied_bytes_max = 3 * 1024 * 1024;
+// Nesting that a JSON patch may build by adding values below others.
+inline constexpr std::size_t json_patch_depth_max = 256;
 
 // RFC 6902: `patch` is the array of operations, of which all apply or none.
 ApiResult<boost::json::object> apply_json_patch(const boost::json::object& live,

@@ -28,9 +28,9 @@ class Selector final {
     less_than,
   };
   struct Requirement {
-    std::string key;
+    std::string key = {};
     Operator op = Operator::exists;
-    std::vector<std::string> values;  // sorted; one for equals, not_equals and comparisons
+    std::vector<std::string> values = {};  // sorted; one for equals, not_equals and comparisons
 
     friend bool operator==(const Requirement&, const Requirement&) = default;
   };
@@ -63,8 +63,8 @@ class Selector final {
 class FieldSelector final {
  public:
   struct Requirement {
-    std::string path;  // "metadata.name"
-    std::string value;
+    std::string path = {};  // "metadata.name"
+    std::string value = {};
     bool negated = false;
 
     friend bool operator==(const Requirement&, const Requirement&) = default;
@@ -77,9 +77,10 @@ class FieldSelector final {
 
   // Fails with `field label not supported: x` for a path that is not among `paths`;
   // metadata.name and metadata.namespace are always supported.
-  Result<void> check_supported(std::span<const std::string_view> paths) const;
+  Result<void> check_supported(std::span<const std::string> paths) const;
 
-  // A field that is absent reads as "", numbers and bools as their text.
+  // Numbers and bools compare as their text. A field that is absent has the zero value of its
+  // type, which the document does not know: it equals "", "false" and "0".
   bool matches(const boost::json::object& object) const;
   bool matches_everything() const { return requirements_.empty(); }
   const std::vector<Requirement>& requirements() const { return requirements_; }

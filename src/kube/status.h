@@ -44,25 +44,25 @@ std::string_view name(Reason reason);
 
 // One cause in details.causes. `reason` is a CauseType such as "FieldValueInvalid".
 struct StatusCause {
-  std::string reason;
-  std::string message;
-  std::string field;
+  std::string reason = {};
+  std::string message = {};
+  std::string field = {};
 };
 
 struct ApiStatus {
   int code = 500;  // the HTTP status
   Reason reason = Reason::internal_error;
-  std::string message;
+  std::string message = {};
 
   // details; left out of the document where all are empty.
-  std::string name;
-  std::string group;
-  std::string kind;  // upstream puts the resource ("pods") here, or the kind for `invalid`
-  std::string uid;
-  std::vector<StatusCause> causes;
+  std::string name = {};
+  std::string group = {};
+  std::string kind = {};  // upstream puts the resource ("pods") here, or the kind for `invalid`
+  std::string uid = {};
+  std::vector<StatusCause> causes = {};
   int retry_after_seconds = 0;  // also the Retry-After header
 
-  std::string continue_token;  // metadata.continue of an expired list
+  std::string continue_token = {};  // metadata.continue of an expired list
 
   bool is(Reason other) const { return reason == other; }
 };
@@ -73,10 +73,10 @@ boost::json::object to_json(const ApiStatus& status);
 std::string to_text(const ApiStatus& status);
 
 struct SuccessDetails {
-  std::string name;
-  std::string group;
-  std::string resource;
-  std::string uid;
+  std::string name = {};
+  std::string group = {};
+  std::string resource = {};
+  std::string uid = {};
 };
 // status: Success, as a delete answers.
 boost::json::object success_status(const SuccessDetails& details);
@@ -87,8 +87,8 @@ ApiStatus parse_status(const boost::json::object& document, int http_code);
 // --- The failures -------------------------------------------------------------------------------
 
 struct GroupResource {
-  std::string group;
-  std::string resource;
+  std::string group = {};
+  std::string resource = {};
 };
 // "deployments.apps", "pods".
 std::string to_string(const GroupResource& resource);
@@ -108,8 +108,9 @@ ApiStatus precondition_conflict(const GroupResource& resource, std::string_view 
 ApiStatus invalid(std::string_view group, std::string_view kind, std::string_view name,
                   std::vector<StatusCause> causes);
 ApiStatus bad_request(std::string_view message);
-// 400 with `strict decoding error: unknown field "spec.x", ...`. REQUIRES: errors is not empty.
-ApiStatus strict_decoding_error(std::string_view group_version, std::string_view kind,
+// 400: `Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field
+// "spec.x", ...`. Without a kind only the part from "strict" on. REQUIRES: errors is not empty.
+ApiStatus strict_decoding_error(std::string_view version, std::string_view kind,
                                 const std::vector<std::string>& errors);
 ApiStatus forbidden(const GroupResource& resource, std::string_view name, std::string_view why);
 ApiStatus unauthorized(std::string_view why = {});
