@@ -10,8 +10,8 @@
 
 namespace tulle::kube {
 
-constexpr int kProtobufDepthMax = 64;
-constexpr std::size_t kProtobufValuesMax = 1'000'000;  // values in one document
+inline constexpr int protobuf_depth_max = 64;
+inline constexpr std::size_t protobuf_values_max = 1'000'000;  // values in one document
 
 // `body` is "k8s\0" followed by a runtime.Unknown whose raw bytes are a message of the kind that
 // it names. The result is the JSON document that the same client would have sent, without the

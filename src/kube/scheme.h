@@ -53,6 +53,7 @@ struct KindDefinition {
   bool builtin = false;  // strategic merge patch is for these only
   bool stored = true;    // false: create answers and keeps nothing (SelfSubjectReview, ...)
   Generation generation = Generation::none;
+  std::string name_format;  // of metadata.name: a format of kube/validate_format.h
   const Schema* schema = nullptr;
   std::shared_ptr<const SchemaSet> schemas;  // keeps `schema` alive
   std::vector<Subresource> subresources;
@@ -69,7 +70,7 @@ struct KindDefinition {
   std::string api_version() const;     // "apps/v1", "v1"
   std::string group_resource() const;  // "deployments.apps", "pods"
   std::string group_kind() const;      // "Deployment.apps", "Pod"
-  const Subresource* find_subresource(std::string_view name) const;
+  const Subresource* find_subresource(std::string_view subresource) const;
 };
 
 using KindRef = std::shared_ptr<const KindDefinition>;

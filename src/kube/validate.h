@@ -21,12 +21,12 @@ Result<void> check_types(const Schema& schema, std::string_view kind, std::strin
                          const boost::json::value& document);
 
 // All that is wrong with `object`, which was defaulted before; `old` is the stored object of an
-// update, else null. Empty: valid. At most kFieldErrorsMax are reported.
+// update, else null. Empty: valid. At most field_errors_max are reported.
 // invalid() of kube/status.h makes the 422 of them.
 // `object` must have a metadata.name (generateName was expanded before).
 std::vector<StatusCause> validate(const KindDefinition& kind, const boost::json::object& object,
                                  const boost::json::object* old);
 
-constexpr std::size_t kFieldErrorsMax = 100;
+inline constexpr std::size_t field_errors_max = 100;
 
 }  // namespace tulle::kube
