@@ -1,0 +1,70 @@
+"""Fixtures: a running instance, and one with the hello-world example in a known state."""
+
+import os
+import signal
+
+import pytest
+
+from instance import EXAMPLES, Instance
+
+TEST_LIMIT_S = 240
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="end-to-end tests need root"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """No test hangs: the alarm breaks whatever it waits for."""
+    def give_up(*_):
+        pytest.fail(f"{item.name} took longer than {TEST_LIMIT_S} s")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TEST_LIMIT_S)
+    yield
+    signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.failed:
+        for instance in Instance.alive:
+            report.sections.append((f"tulle up in {instance.data_dir}", instance.log()))
+
+
+@pytest.fixture
+def instance():
+    """A running instance of the test's own, empty, with the example images loaded."""
+    made = Instance()
+    try:
+        made.import_examples()
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """One instance for all tests that leave it as they found it."""
+    made = Instance()
+    try:
+        made.import_examples()
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def hello_world(shared):
+    """The shared instance with the examples applied: three ready pods each, traffic flowing."""
+    shared.kubectl("apply", "-f", EXAMPLES)
+    for app in ("hello", "world"):
+        shared.wait_for_pods(app, 3)
+    shared.wait_for_traffic()
+    return shared

@@ -1,0 +1,63 @@
+"""Steady load through the Ingress, with every request accounted for."""
+
+import collections
+import http.client
+import threading
+
+
+class Load:
+    """Threads that send GETs on kept-alive connections from `with` to its end.
+
+    counts: status or kind of failure → how many. failures: what each other than 200 was.
+    Strict: a connection that the other side closes between two requests is a failure too.
+    """
+
+    def __init__(self, instance, host, path="/", threads=4):
+        self._instance = instance
+        self._host = host
+        self._path = path
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        self._lock = threading.Lock()
+        self.counts = collections.Counter()
+        self.failures = []
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    @property
+    def total(self):
+        with self._lock:
+            return sum(self.counts.values())
+
+    def _note(self, outcome, detail=""):
+        with self._lock:
+            self.counts[outcome] += 1
+            if outcome != 200:
+                self.failures.append(f"{outcome}: {detail}"[:300])
+
+    def _run(self):
+        connection = None
+        while not self._stopping.is_set():
+            if connection is None:
+                connection = http.client.HTTPConnection(
+                    "127.0.0.1", self._instance.ingress_port, timeout=10)
+            try:
+                connection.request("GET", self._path, headers={"Host": self._host})
+                answer = connection.getresponse()
+                body = answer.read()
+                self._note(answer.status, body.decode(errors="replace"))
+                if answer.will_close:
+                    connection = None
+            except (OSError, http.client.HTTPException) as error:
+                self._note(type(error).__name__, str(error))
+                self._stopping.wait(0.01)
+                connection.close()
+                connection = None
