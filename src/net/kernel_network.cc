@@ -1,0 +1,356 @@
+#include "net/kernel_network.h"
+
+#include "net/sockaddr.h"
+#include "net/watched_fd.h"
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace tulle::net {
+
+namespace {
+
+constexpr int kListenBacklog = 4096;
+// SO_ORIGINAL_DST of linux/netfilter_ipv4.h, which does not go together with netinet/in.h.
+constexpr int kOriginalDestination = 80;
+
+SocketAddress address_of(int fd, int (*query)(int, sockaddr*, socklen_t*)) {
+  NativeAddress native;
+  if (query(fd, native.get(), &native.size) != 0) return {};
+  return from_native(native);
+}
+
+void set_option(int fd, int level, int option) {
+  const int on = 1;
+  ::setsockopt(fd, level, option, &on, sizeof on);
+}
+
+class KernelStream final : public Stream {
+ public:
+  KernelStream(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, bool socket)
+      : fd_(loop, driver, std::move(fd)), socket_(socket) {}
+
+  Result<void> start() { return fd_.start(); }
+  WatchedFd& fd() { return fd_; }
+
+  Attempt try_read(std::span<char> buffer) override {
+    if (!fd_.may_try(Interest::read)) return std::nullopt;
+    for (;;) {
+      const ssize_t count = socket_ ? ::recv(fd_.get(), buffer.data(), buffer.size(), 0)
+                                    : ::read(fd_.get(), buffer.data(), buffer.size());
+      if (count >= 0) {
+        return Result<std::size_t>(static_cast<std::size_t>(count));
+      }
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        fd_.would_block(Interest::read);
+        return std::nullopt;
+      }
+      return Result<std::size_t>(os_error(errno, "read"));
+    }
+  }
+
+  Attempt try_write(std::span<const std::string_view> pieces) override {
+    if (!fd_.may_try(Interest::write)) return std::nullopt;
+    std::array<iovec, kPiecesMax> vectors;
+    const std::size_t count = std::min(pieces.size(), vectors.size());
+    for (std::size_t i = 0; i < count; ++i) {
+      vectors[i] = {.iov_base = const_cast<char*>(pieces[i].data()), .iov_len = pieces[i].size()};
+    }
+    for (;;) {
+      const ssize_t written = send_vectors(std::span(vectors.data(), count));
+      if (written >= 0) return Result<std::size_t>(static_cast<std::size_t>(written));
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        fd_.would_block(Interest::write);
+        return std::nullopt;
+      }
+      return Result<std::size_t>(os_error(errno, "write"));
+    }
+  }
+
+  void wait(Interest interest, rt::Runnable& waiter) override { fd_.wait(interest, waiter); }
+
+  Result<void> shutdown_write() override {
+    if (!socket_) return {};
+    if (::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) {
+      return os_error(errno, "shutdown");
+    }
+    return {};
+  }
+
+  SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
+  SocketAddress peer_address() const override { return address_of(fd_.get(), ::getpeername); }
+
+  SocketAddress original_destination() const override {
+    NativeAddress native;
+    if (::getsockopt(fd_.get(), SOL_IP, kOriginalDestination, native.get(), &native.size) != 0) {
+      return local_address();
+    }
+    return from_native(native);
+  }
+
+  int plain_fd() const override { return fd_.get(); }
+
+ private:
+  ssize_t send_vectors(std::span<iovec> vectors) {
+    if (!socket_) return ::writev(fd_.get(), vectors.data(), static_cast<int>(vectors.size()));
+    if (vectors.size() == 1) {
+      return ::send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = vectors.size();
+    return ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
+  }
+
+  WatchedFd fd_;
+  bool socket_;
+};
+
+Result<std::unique_ptr<KernelStream>> make_stream(rt::Loop& loop, rt::EpollDriver& driver,
+                                                  OwnedFd fd, bool socket) {
+  auto stream = std::make_unique<KernelStream>(loop, driver, std::move(fd), socket);
+  TRY_VOID(stream->start());
+  return stream;
+}
+
+class KernelListener final : public Listener {
+ public:
+  KernelListener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd)
+      : driver_(driver), fd_(loop, driver, std::move(fd)) {}
+
+  Result<void> start() { return fd_.start(); }
+  int fd() const { return fd_.get(); }
+
+  rt::Task<Result<std::unique_ptr<Stream>>> accept() override {
+    for (;;) {
+      OwnedFd accepted(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      if (accepted) {
+        set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
+        CO_TRY(auto stream, make_stream(fd_.loop(), driver_, std::move(accepted), true));
+        co_return std::unique_ptr<Stream>(std::move(stream));
+      }
+      if (errno == EAGAIN) {
+        fd_.would_block(Interest::read);
+        co_await ready(fd_, Interest::read);
+        continue;
+      }
+      if (errno != EINTR && errno != ECONNABORTED) co_return os_error(errno, "accept");
+    }
+  }
+
+  SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
+
+ private:
+  rt::EpollDriver& driver_;
+  WatchedFd fd_;
+};
+
+Result<std::unique_ptr<Listener>> make_listener(rt::Loop& loop, rt::EpollDriver& driver,
+                                                OwnedFd fd) {
+  auto listener = std::make_unique<KernelListener>(loop, driver, std::move(fd));
+  TRY_VOID(listener->start());
+  return std::unique_ptr<Listener>(std::move(listener));
+}
+
+Result<OwnedFd> make_socket(int family, int type, const NamespacePtr& in) {
+  return in_namespace(in, [&]() -> Result<OwnedFd> {
+    OwnedFd fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd) return os_error(errno, "socket");
+    return fd;
+  });
+}
+
+int family_of(const SocketAddress& address) { return address.ip.is_v4() ? AF_INET : AF_INET6; }
+
+// Code::already_exists, in words for the person at the terminal, where the port is taken.
+Error bind_error(int number, const SocketAddress& at) {
+  if (number == EADDRINUSE) {
+    return {.code = Code::already_exists,
+            .message = "port " + std::to_string(at.port) + " on " + at.ip.to_string() +
+                       " is taken by another process",
+            .os_error = number};
+  }
+  return os_error(number, "listening on " + at.to_string());
+}
+
+Result<OwnedFd> bound_socket(const ListenOptions& options, int type) {
+  TRY(OwnedFd fd, make_socket(family_of(options.at), type, options.in));
+  if (type == SOCK_STREAM) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (options.reuse_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT);
+  if (options.transparent) set_option(fd.get(), SOL_IP, IP_TRANSPARENT);
+  const NativeAddress native = to_native(options.at);
+  if (::bind(fd.get(), native.get(), native.size) != 0) return bind_error(errno, options.at);
+  return fd;
+}
+
+Result<sockaddr_un> unix_address(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return fail(Code::invalid_argument,
+                "the path of a Unix socket may have 107 characters at most: " + path);
+  }
+  path.copy(address.sun_path, path.size());
+  return address;
+}
+
+}  // namespace
+
+rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect(ConnectOptions options) {
+  CO_TRY(OwnedFd fd, make_socket(family_of(options.to), SOCK_STREAM, options.in));
+  set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  if (options.from) {
+    set_option(fd.get(), SOL_IP, IP_TRANSPARENT);
+    set_option(fd.get(), SOL_IP, IP_BIND_ADDRESS_NO_PORT);
+    const NativeAddress from = to_native(*options.from);
+    if (::bind(fd.get(), from.get(), from.size) != 0) {
+      co_return os_error(errno, "binding to " + options.from->to_string());
+    }
+  }
+  const NativeAddress to = to_native(options.to);
+  if (::connect(fd.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) {
+    co_return os_error(errno, "connecting to " + options.to.to_string());
+  }
+  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), true));
+  // Writability is the first edge after the handshake ended either way.
+  stream->fd().would_block(Interest::write);
+  co_await ready(stream->fd(), Interest::write);
+  int error = 0;
+  socklen_t size = sizeof error;
+  ::getsockopt(stream->plain_fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) co_return os_error(error, "connecting to " + options.to.to_string());
+  co_return std::unique_ptr<Stream>(std::move(stream));
+}
+
+Result<std::unique_ptr<Listener>> KernelNetwork::listen(const ListenOptions& options) {
+  TRY(OwnedFd fd, bound_socket(options, SOCK_STREAM));
+  if (::listen(fd.get(), kListenBacklog) != 0) return bind_error(errno, options.at);
+  return make_listener(loop_, driver_, std::move(fd));
+}
+
+rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect_unix(std::string path) {
+  CO_TRY(const sockaddr_un address, unix_address(path));
+  CO_TRY(OwnedFd fd, make_socket(AF_UNIX, SOCK_STREAM, nullptr));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    co_return os_error(errno, "connecting to " + path);
+  }
+  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), true));
+  co_return std::unique_ptr<Stream>(std::move(stream));
+}
+
+Result<std::unique_ptr<Listener>> KernelNetwork::listen_unix(const std::string& path) {
+  TRY(const sockaddr_un address, unix_address(path));
+  const auto* native = reinterpret_cast<const sockaddr*>(&address);
+  TRY(const OwnedFd probe, make_socket(AF_UNIX, SOCK_STREAM, nullptr));
+  if (::connect(probe.get(), native, sizeof address) == 0) {
+    return fail(Code::already_exists, path + " is in use by another process");
+  }
+  ::unlink(path.c_str());
+  TRY(OwnedFd fd, make_socket(AF_UNIX, SOCK_STREAM, nullptr));
+  if (::bind(fd.get(), native, sizeof address) != 0 || ::chmod(path.c_str(), 0600) != 0 ||
+      ::listen(fd.get(), kListenBacklog) != 0) {
+    return os_error(errno, "listening on " + path);
+  }
+  return make_listener(loop_, driver_, std::move(fd));
+}
+
+Result<std::unique_ptr<Stream>> KernelNetwork::adopt(OwnedFd fd) {
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return os_error(errno, "adopting a descriptor");
+  const int flags = ::fcntl(fd.get(), F_GETFL);
+  ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
+  TRY(auto stream, make_stream(loop_, driver_, std::move(fd), S_ISSOCK(status.st_mode)));
+  return std::unique_ptr<Stream>(std::move(stream));
+}
+
+Result<std::unique_ptr<Listener>> KernelNetwork::adopt_listener(OwnedFd fd) {
+  return make_listener(loop_, driver_, std::move(fd));
+}
+
+OwnedFd duplicate_descriptor(const Listener& listener) {
+  const auto* kernel = dynamic_cast<const KernelListener*>(&listener);
+  if (kernel == nullptr) return {};
+  return OwnedFd(::fcntl(kernel->fd(), F_DUPFD_CLOEXEC, 3));
+}
+
+namespace {
+
+class KernelDatagram final : public Datagram {
+ public:
+  KernelDatagram(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd)
+      : fd_(loop, driver, std::move(fd)) {}
+  Result<void> start() { return fd_.start(); }
+
+  rt::Task<Result<Received>> receive(std::span<char> buffer) override {
+    for (;;) {
+      NativeAddress from;
+      alignas(cmsghdr) std::array<char, 256> control;
+      iovec vector{.iov_base = buffer.data(), .iov_len = buffer.size()};
+      msghdr message{};
+      message.msg_name = from.get();
+      message.msg_namelen = from.size;
+      message.msg_iov = &vector;
+      message.msg_iovlen = 1;
+      message.msg_control = control.data();
+      message.msg_controllen = control.size();
+      const ssize_t count = ::recvmsg(fd_.get(), &message, MSG_TRUNC);
+      if (count >= 0) {
+        co_return Received{.size = static_cast<std::size_t>(count),
+                           .from = from_native(from),
+                           .to = destination(message)};
+      }
+      if (errno == EAGAIN) {
+        fd_.would_block(Interest::read);
+        co_await ready(fd_, Interest::read);
+        continue;
+      }
+      if (errno != EINTR) co_return os_error(errno, "receive");
+    }
+  }
+
+  Result<void> send(std::string_view bytes, const SocketAddress& to) override {
+    const NativeAddress native = to_native(to);
+    const ssize_t sent = ::sendto(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL, native.get(),
+                                  native.size);
+    if (sent < 0 && errno != EAGAIN) return os_error(errno, "sending to " + to.to_string());
+    return {};
+  }
+
+  SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
+
+ private:
+  static SocketAddress destination(msghdr& message) {
+    for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
+         header = CMSG_NXTHDR(&message, header)) {
+      if (header->cmsg_level != SOL_IP || header->cmsg_type != IP_ORIGDSTADDR) continue;
+      NativeAddress native;
+      std::copy_n(reinterpret_cast<const char*>(CMSG_DATA(header)), sizeof(sockaddr_in),
+                  reinterpret_cast<char*>(&native.storage));
+      return from_native(native);
+    }
+    return {};
+  }
+
+  WatchedFd fd_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Datagram>> KernelNetwork::bind_datagram(const ListenOptions& options) {
+  TRY(OwnedFd fd, bound_socket(options, SOCK_DGRAM));
+  if (options.transparent) set_option(fd.get(), SOL_IP, IP_RECVORIGDSTADDR);
+  auto datagram = std::make_unique<KernelDatagram>(loop_, driver_, std::move(fd));
+  TRY_VOID(datagram->start());
+  return std::unique_ptr<Datagram>(std::move(datagram));
+}
+
+}  // namespace tulle::net
