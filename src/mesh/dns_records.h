@@ -1,16 +1,16 @@
 // What DNS says about the mesh: a pure lookup over a Snapshot.
 //
-// Implements the Kubernetes DNS-based service discovery specification 1.1.0 for IPv4: A, SRV and PTR
-// for services, headless services, their endpoints and pods; CNAME for ExternalName. AAAA of a
-// name that exists is an empty answer.
+// Implements the Kubernetes DNS-based service discovery specification 1.1.0 for IPv4: A, SRV and
+// PTR for services, headless services, their endpoints and pods; CNAME for ExternalName. AAAA of
+// a name that exists is an empty answer.
 //
 // The search path is walked here, in one step, instead of by the client in up to five queries:
 //   - A name outside the cluster domain ("world", "world.default") is tried under each of the
 //     caller's search domains. Records found so carry the asked name as their owner, as if it had
 //     been the full one: a stub resolver takes them without a second query.
 //   - A name under the caller's first search domain that does not exist there
-//     ("api.example.com.default.svc.cluster.local": the first try of a resolver with ndots:5) is tried
-//     under the other search domains and then as it stands, outside the cluster.
+//     ("api.example.com.default.svc.cluster.local": the first try of a resolver with ndots:5) is
+//     tried under the other search domains and then as it stands, outside the cluster.
 #pragma once
 
 #include "codec/dns.h"
