@@ -97,3 +97,17 @@ function(tulle_layer name)
     endforeach()
   endif()
 endfunction()
+
+# tulle_embed_text(LAYER NAMESPACE HEADER file...): puts text files into the layer's library, each
+# as a std::string_view named after it, which HEADER declares in NAMESPACE.
+function(tulle_embed_text layer namespace header)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE files)
+  list(JOIN files "|" inputs)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${layer}_text.cc)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedText.cmake)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DHEADER=${header} -DNAMESPACE=${namespace}
+      "-DINPUTS=${inputs}" -P ${script}
+    DEPENDS ${files} ${script} VERBATIM)
+  target_sources(tulle_${layer} PRIVATE ${output})
+endfunction()

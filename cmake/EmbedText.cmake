@@ -1,0 +1,21 @@
+# cmake -DOUTPUT=file.cc -DHEADER=path.h -DNAMESPACE=a::b -DINPUTS=x.txt|y.txt -P EmbedText.cmake
+# Writes a source file that defines one string_view per text file, named after the file. Raw string
+# literals stay below the length that compilers must take by being cut into pieces.
+string(REPLACE "|" ";" inputs "${INPUTS}")
+set(source "#include \"${HEADER}\"\n\n#pragma GCC diagnostic ignored \"-Woverlength-strings\"\n\n")
+string(APPEND source "namespace ${NAMESPACE} {\n\n")
+foreach(input ${inputs})
+  get_filename_component(name ${input} NAME_WE)
+  file(READ ${input} text)
+  string(APPEND source "const std::string_view ${name} =\n")
+  string(LENGTH "${text}" length)
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 8000 piece)
+    string(APPEND source "    R\"tulle(${piece})tulle\"\n")
+    math(EXPR at "${at} + 8000")
+  endwhile()
+  string(APPEND source "    \"\";\n\n")
+endforeach()
+string(APPEND source "}  // namespace ${NAMESPACE}\n")
+file(WRITE ${OUTPUT} "${source}")
