@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "codec/http1.h"
 #include "http/body.h"
+#include "http/signal.h"
 #include "net/network.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -74,8 +75,8 @@ class Exchange final {
   // the connection, with the bytes that were read already first. It may outlive handle().
   rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(const codec::ResponseHead& head);
 
-  // Done when the client has closed or reset the connection. While the request's body is unread,
-  // only reads of the body find out. What the client sends meanwhile is kept, up to the size of the
+  // Done when the client has closed or reset the connection. Until the request's body was read to its
+  // end (the empty piece), only reads of the body find out. What the client sends meanwhile is kept, up to the size of the
   // buffer. To be used in rt::race; one at a time.
   rt::Task<void> client_gone();
 
@@ -125,18 +126,13 @@ struct ServerOptions {
 // says Connection: close.
 class Drain final {
  public:
-  explicit Drain(rt::Loop& loop) : loop_(loop) {}
-  void request() {
-    requested_ = true;
-    idle_.wake_all(loop_);
-  }
-  bool requested() const { return requested_; }
+  explicit Drain(rt::Loop& loop) : signal_(loop) {}
+  void request() { signal_.raise(); }
+  bool requested() const { return signal_.raised(); }
 
  private:
   friend class ServerConnection;
-  rt::Loop& loop_;
-  bool requested_ = false;
-  rt::WaitList idle_;
+  Signal signal_;
 };
 
 struct ConnectionContext {
@@ -151,7 +147,7 @@ struct ConnectionContext {
 // the task. Dropping it drops the handler and closes the stream.
 rt::Task<void> serve_connection(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
                                 Handler& handler, const ServerOptions& options,
-                                ConnectionContext context);
+                                const ConnectionContext& context);
 // With the stream's own addresses.
 rt::Task<void> serve_connection(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
                                 Handler& handler, const ServerOptions& options);

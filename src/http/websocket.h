@@ -6,6 +6,7 @@
 #include "codec/http_message.h"
 #include "codec/websocket.h"
 #include "http/client_connection.h"
+#include "http/read_buffer.h"
 #include "http/server.h"
 #include "net/stream.h"
 #include "rt/sync.h"
@@ -69,6 +70,8 @@ class WebSocket final {
   const std::string& protocol() const { return protocol_; }
 
  private:
+  static constexpr std::size_t kReadBytes = 16 * 1024;
+
   rt::Task<Result<void>> send(codec::WebSocketOpcode opcode, std::string_view payload);
   rt::Task<Result<void>> flush();
   rt::Task<Result<void>> answer(const codec::WebSocketEvent& event);
@@ -79,9 +82,8 @@ class WebSocket final {
   Random& random_;
   const std::string protocol_;
   codec::WebSocketDecoder decoder_;
-  std::string in_;  // what was read and not decoded yet, from in_begin_
-  std::size_t in_begin_ = 0;
-  std::string out_;        // whole frames; out_begin_ of it are written
+  ReadBuffer in_{kReadBytes};
+  std::string out_;  // whole frames; out_begin_ of it are written
   std::size_t out_begin_ = 0;
   rt::Semaphore writing_;
   bool close_sent_ = false;

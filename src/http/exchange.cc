@@ -1,0 +1,242 @@
+// What a handler does with its Exchange: response framing, RFC 9112 §6 and §9.
+#include "http/prefixed_stream.h"
+#include "http/server_connection.h"
+#include "http/timed_io.h"
+
+#include "base/check.h"
+#include "http/date.h"
+#include "rt/sync.h"
+
+#include <charconv>
+#include <utility>
+
+namespace tulle::http {
+
+rt::Task<Result<void>> Exchange::send(const codec::ResponseHead& head, std::string_view body) {
+  return send(head, std::span(&body, 1));
+}
+
+rt::Task<Result<void>> Exchange::send(const codec::ResponseHead& head,
+                                      std::span<const std::string_view> body) {
+  connection_.prepare_whole(head, body);
+  return connection_.flush(ServerConnection::Phase::finished);
+}
+
+rt::Task<Result<void>> Exchange::start(const codec::ResponseHead& head, Flush flush) {
+  connection_.prepare_start(head);
+  switch (flush) {
+    case Flush::now: connection_.prepare_pieces({}); break;
+    case Flush::with_first_write: break;
+  }
+  return connection_.flush(ServerConnection::Phase::streaming);
+}
+
+rt::Task<Result<void>> Exchange::write(std::string_view piece) {
+  return write(std::span(&piece, 1));
+}
+
+rt::Task<Result<void>> Exchange::write(std::span<const std::string_view> pieces) {
+  connection_.prepare_pieces(pieces);
+  return connection_.flush(ServerConnection::Phase::streaming);
+}
+
+rt::Task<Result<void>> Exchange::finish() {
+  connection_.prepare_end();
+  return connection_.flush(ServerConnection::Phase::finished);
+}
+
+void Exchange::abort() { connection_.phase_ = ServerConnection::Phase::failed; }
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> Exchange::upgrade(const codec::ResponseHead& head) {
+  CHECK(!started());
+  codec::append_response_head(connection_.out_, head);
+  connection_.pieces_.push_back(connection_.out_);
+  return connection_.upgrade();
+}
+
+rt::Task<void> Exchange::client_gone() { return connection_.client_gone(); }
+
+bool Exchange::started() const {
+  return connection_.phase_ != ServerConnection::Phase::waiting || !connection_.out_.empty();
+}
+
+std::uint64_t Exchange::body_bytes_sent() const { return connection_.body_bytes_sent_; }
+
+// Whether this exchange's response can have a body (RFC 9110 §6.4.1).
+bool ServerConnection::body_allowed(int status) const {
+  return !head_only_ && status >= 200 && status != 204 && status != 304;
+}
+
+void ServerConnection::decide_close(const codec::ResponseHead& head) {
+  const bool body_unread = !reader_.done();
+  const bool too_much_left = reader_.remaining_length() > options_.unread_body_bytes_max;
+  if (draining() || (body_unread && (!continue_left_.empty() || too_much_left)) ||
+      head.headers.contains_token("connection", "close")) {
+    close_after_ = true;
+  }
+}
+
+void ServerConnection::prepare_whole(const codec::ResponseHead& head,
+                                     std::span<const std::string_view> body) {
+  if (phase_ == Phase::failed) return;
+  CHECK(phase_ == Phase::waiting);
+  std::uint64_t size = 0;
+  for (const std::string_view piece : body) size += piece.size();
+  decide_close(head);
+  const bool allowed = body_allowed(head.status);
+  framing_ = Framing::none;
+  encode_head(head, size);
+  pieces_.push_back(out_);
+  if (!allowed) return;
+  pieces_.insert(pieces_.end(), body.begin(), body.end());
+  body_bytes_sent_ += size;
+}
+
+void ServerConnection::prepare_start(const codec::ResponseHead& head) {
+  if (phase_ == Phase::failed) return;
+  CHECK(phase_ == Phase::waiting);
+  decide_close(head);
+  std::optional<std::uint64_t> length;
+  if (const auto text = head.headers.get("content-length")) {
+    length = codec::parse_content_length(*text);
+  }
+  if (!body_allowed(head.status)) {
+    framing_ = Framing::none;
+  } else if (length) {
+    framing_ = Framing::length;
+    length_left_ = *length;
+  } else if (request_.head.minor_version >= 1) {
+    framing_ = Framing::chunked;
+  } else {
+    framing_ = Framing::until_close;
+    close_after_ = true;
+  }
+  encode_head(head, length);
+}
+
+// With the head, if it still waits, in front. No pieces: just that head.
+void ServerConnection::prepare_pieces(std::span<const std::string_view> pieces) {
+  if (phase_ == Phase::failed) return;
+  std::uint64_t size = 0;
+  for (const std::string_view piece : pieces) size += piece.size();
+  if (framing_ == Framing::none) size = 0;
+  if (framing_ == Framing::chunked && size > 0) codec::append_chunk_header(out_, size);
+  pieces_.push_back(out_);
+  if (size == 0) return;
+  pieces_.insert(pieces_.end(), pieces.begin(), pieces.end());
+  body_bytes_sent_ += size;
+  switch (framing_) {
+    case Framing::length:
+      CHECK(size <= length_left_);
+      length_left_ -= size;
+      break;
+    case Framing::chunked: pieces_.push_back("\r\n"); break;
+    case Framing::none:
+    case Framing::until_close: break;
+  }
+}
+
+void ServerConnection::prepare_end() {
+  if (phase_ == Phase::failed) return;
+  CHECK(phase_ == Phase::streaming);
+  if (framing_ == Framing::length && length_left_ > 0) {
+    phase_ = Phase::failed;
+    return;
+  }
+  if (framing_ == Framing::chunked) codec::append_last_chunk(out_);
+  pieces_.push_back(out_);
+}
+
+// Appends the head to out_, its framing and connection fields put right. `length`: what
+// Content-Length says, where it says anything.
+void ServerConnection::encode_head(const codec::ResponseHead& head,
+                                   std::optional<std::uint64_t> length) {
+  const codec::ResponseHead* source = &head;
+  const bool has_length = head.headers.contains("content-length");
+  const bool no_body_status = head.status == 204 || head.status < 200;
+  // A response without a body keeps the Content-Length of the one it stands for.
+  const bool keeps_length = has_length && !no_body_status &&
+                            (framing_ == Framing::length || !body_allowed(head.status));
+  if (head.minor_version != 1 || (has_length && !keeps_length) ||
+      head.headers.contains("connection") || head.headers.contains("transfer-encoding")) {
+    scratch_ = head;
+    scratch_.minor_version = 1;
+    scratch_.headers.remove("connection");
+    scratch_.headers.remove("transfer-encoding");
+    if (!keeps_length) scratch_.headers.remove("content-length");
+    source = &scratch_;
+  }
+  codec::append_response_head(out_, *source);
+  out_.resize(out_.size() - 2);  // the empty line: more fields follow
+  if (length && !keeps_length && !no_body_status && head.status != 304) {
+    char digits[20];
+    const auto [end, error] = std::to_chars(digits, digits + sizeof digits, *length);
+    out_.append("Content-Length: ").append(digits, end).append("\r\n");
+  }
+  if (framing_ == Framing::chunked) out_.append("Transfer-Encoding: chunked\r\n");
+  if (close_after_) {
+    out_.append("Connection: close\r\n");
+  } else if (request_.head.minor_version == 0) {
+    out_.append("Connection: keep-alive\r\n");
+  }
+  if (options_.date && !head.headers.contains("date")) {
+    out_.append("Date: ").append(date()).append("\r\n");
+  }
+  out_.append("\r\n");
+}
+
+std::string_view ServerConnection::date() {
+  const std::int64_t second =
+      std::chrono::floor<std::chrono::seconds>(loop_.wall_now()).time_since_epoch().count();
+  if (date_.empty() || second != date_second_) {
+    date_ = http_date(loop_.wall_now());
+    date_second_ = second;
+  }
+  return date_;
+}
+
+// Writes what was prepared. A flush that is dropped leaves writing_ behind: nobody can tell how
+// much of it was sent, so the connection is of no more use.
+rt::Task<Result<void>> ServerConnection::flush(Phase then) {
+  if (writing_) phase_ = Phase::failed;
+  if (phase_ == Phase::failed) co_return fail(Code::reset, "the response was broken off");
+  writing_ = true;
+  for (std::span<const std::string_view> left = pieces_; !left.empty();) {
+    const auto batch = left.first(std::min(left.size(), net::kPiecesMax));
+    left = left.subspan(batch.size());
+    auto written =
+        co_await TimedWrite(loop_, *stream_, batch, {.patience = options_.write_timeout});
+    if (written) continue;
+    phase_ = Phase::failed;
+    co_return std::move(written);
+  }
+  writing_ = false;
+  if (!pieces_.empty()) out_.clear();
+  pieces_.clear();
+  phase_ = then;
+  co_return Result<void>();
+}
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> ServerConnection::upgrade() {
+  CO_TRY_VOID(co_await flush(Phase::upgraded));
+  co_return prefixed_stream(loop_, std::string(buffer_.data()), std::move(stream_));
+}
+
+rt::Task<void> ServerConnection::client_gone() {
+  while (!body_end_given_ && !reader_.failed()) co_await rt::wait_on(body_end_);
+  while (!input_ended_ && !reader_.failed()) {
+    const auto room = buffer_.room(0);
+    if (room.empty()) {
+      co_await rt::wait_on(never_);
+      continue;
+    }
+    const auto count = co_await TimedRead(loop_, *stream_, room, kNever);
+    if (count && *count > 0) {
+      buffer_.produced(*count);
+    } else {
+      input_ended_ = true;
+    }
+  }
+}
+
+}  // namespace tulle::http

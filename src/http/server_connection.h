@@ -1,0 +1,111 @@
+// One connection of a server: the state that its loop (server_connection.cc) and the Exchange
+// (exchange.cc) share. Internal to http.
+#pragma once
+
+#include "codec/http1.h"
+#include "http/body_reader.h"
+#include "http/read_buffer.h"
+#include "http/server.h"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tulle::http {
+
+class ServerConnection final {
+ public:
+  ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream, Handler& handler,
+                   const ServerOptions& options, const ConnectionContext& context);
+  ServerConnection(const ServerConnection&) = delete;
+  ServerConnection& operator=(const ServerConnection&) = delete;
+
+  rt::Task<void> serve();
+
+ private:
+  friend class Exchange;
+
+  class RequestBody final : public Body {
+   public:
+    explicit RequestBody(ServerConnection& connection) : connection_(connection) {}
+    rt::Task<Result<std::string_view>> read() override;
+    std::optional<std::uint64_t> length() const override { return connection_.reader_.length(); }
+
+   private:
+    ServerConnection& connection_;
+  };
+
+  // How far the response is.
+  enum class Phase : std::uint8_t {
+    waiting,    // no head yet
+    streaming,  // start() was called
+    finished,
+    upgraded,  // the stream is somebody else's
+    failed,    // the response is broken, and so is the connection
+  };
+  // How the response's body is framed.
+  enum class Framing : std::uint8_t { none, length, chunked, until_close };
+
+  // The loop.
+  void begin_exchange();
+  Instant head_deadline();
+  rt::Task<void> end_of_input(Result<std::size_t> outcome);
+  rt::Task<bool> end_exchange();
+  rt::Task<void> refuse(int status, std::string_view why);
+  rt::Task<void> answer_for_handler();
+  rt::Task<bool> skip_body();
+  rt::Task<void> linger();
+  bool draining() const { return drain_ != nullptr && drain_->requested(); }
+
+  // For the Exchange: the head and body pieces are put into pieces_, flush() writes them.
+  void prepare_whole(const codec::ResponseHead& head, std::span<const std::string_view> body);
+  void prepare_start(const codec::ResponseHead& head);
+  void prepare_pieces(std::span<const std::string_view> pieces);
+  void prepare_end();
+  void encode_head(const codec::ResponseHead& head, std::optional<std::uint64_t> length);
+  bool body_allowed(int status) const;
+  void decide_close(const codec::ResponseHead& head);
+  rt::Task<Result<void>> flush(Phase then);
+  rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade();
+  rt::Task<void> client_gone();
+  std::string_view date();
+
+  rt::Loop& loop_;
+  std::unique_ptr<net::Stream> stream_;
+  Handler& handler_;
+  const ServerOptions& options_;
+  Drain* const drain_;
+
+  ReadBuffer buffer_;
+  bool input_ended_ = false;
+  codec::RequestParser parser_;
+  std::optional<Instant> head_began_;  // when the first byte of a head was seen
+
+  BodyReader reader_;
+  RequestBody body_{*this};
+  bool body_end_given_ = true;      // the handler has seen the end: the buffer is ours again
+  std::string_view continue_left_;  // of the 100 that the client waits for
+  rt::WaitList body_end_;
+
+  Request request_;
+  Exchange exchange_{*this};
+  Phase phase_ = Phase::waiting;
+  Framing framing_ = Framing::none;
+  bool head_only_ = false;    // HEAD
+  bool close_after_ = false;  // this exchange is the last
+  bool writing_ = false;      // a write was begun; still so afterwards if it was dropped
+  std::uint64_t length_left_ = 0;
+  std::uint64_t body_bytes_sent_ = 0;
+
+  codec::ResponseHead scratch_;
+  std::string out_;  // head and chunk framing not written yet
+  std::vector<std::string_view> pieces_;
+  rt::WaitList never_;
+  std::string date_;
+  std::int64_t date_second_ = 0;
+};
+
+}  // namespace tulle::http
