@@ -138,9 +138,10 @@ struct DnsMessage {
 Result<DnsMessage> parse_dns(std::string_view bytes);
 
 // The wire form, owner names and the names in CNAME, PTR, NS and SOA compressed. If it would be
-// longer than bytes_max, whole record sets from the end are left out: first additionals, then
-// authorities, and where answers do not fit either, all records and TC set (RFC 2181 §9); the
-// question and EDNS stay. Error: invalid_argument for a name, text or datum that has no wire form.
+// longer than bytes_max: additionals that do not fit are left out, then authorities; and of the
+// answers the last ones, with TC set, since a client that cannot ask by TCP makes do with the first.
+// The questions and EDNS stay. Error: invalid_argument for a name, text or datum that has no wire
+// form; exhausted where not even the questions fit.
 Result<std::string> build_dns(const DnsMessage& message,
                               std::size_t bytes_max = dns_message_bytes_max);
 

@@ -12,10 +12,13 @@
 
 namespace tulle::codec {
 
+inline constexpr std::size_t json_duplicates_max = 100;
+
 struct JsonOptions {
   std::size_t depth_max = 64;
   // Where not null, receives the full path of every key that its object already held, in the
-  // order of the text and each path once: `spec.ports[0].name`. The last value wins.
+  // order of the text and each path once: `spec.ports[0].name`. The last value wins. No more than
+  // json_duplicates_max are told.
   std::vector<std::string>* duplicate_keys = nullptr;
 };
 
@@ -24,7 +27,9 @@ struct JsonOptions {
 // reason".
 Result<boost::json::value> parse_json(std::string_view text, const JsonOptions& options = {});
 
-// The shortest text, without spaces, keys in the order of the value.
+// The text without spaces, keys in the order of the value, numbers as Go writes them: 1.0 is `1`,
+// 0.5 is `0.5`, an exponent stands below 1e-6 and from 1e21 on. A double that is no number, which
+// JSON has no word for, is `null`.
 std::string to_json(const boost::json::value& value);
 
 // `path.key` and `path[3]`; an empty path gives `key`.

@@ -71,7 +71,7 @@ struct WebSocketEvent {
 
 struct WebSocketStep {
   std::size_t consumed = 0;
-  WebSocketEvent event;  // `none`: more input is needed
+  WebSocketEvent event = {};  // `none`: more input is needed
 };
 
 struct WebSocketLimits {
@@ -98,6 +98,8 @@ class WebSocketDecoder final {
   std::size_t header_size() const;
   std::string_view check_header();
   void read_header();
+  WebSocketStep take_header_byte(std::uint8_t byte, std::size_t consumed);
+  std::size_t take_payload(std::string_view in);
   WebSocketStep finish_frame(std::size_t consumed);
   WebSocketStep finish_message(std::size_t consumed);
   WebSocketStep finish_close(std::size_t consumed);
