@@ -1,0 +1,44 @@
+// How the node agent hands pods to the proxy: the only thing that control and proxy share.
+//
+// Messages over a net::FdChannel (a Unix socket at <data-dir>/run/proxy.sock, where the proxy
+// listens). One JSON text each. The agent connects, offers every pod of the node, says `synced`, and
+// from then on offers and withdraws pods as they come and go. The proxy answers each offer and
+// withdrawal. When the connection breaks, the proxy keeps what it has; the agent connects again and
+// starts over, and pods not offered before its `synced` are dropped then.
+#pragma once
+
+#include "base/address.h"
+#include "base/result.h"
+#include "mesh/object_name.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace tulle::mesh {
+
+enum class HandoverType : std::uint8_t {
+  // agent to proxy
+  offer,     // all fields but message; one descriptor comes along: the network namespace
+  withdraw,  // uid
+  synced,    // nothing
+  // proxy to agent
+  accepted,   // uid: the proxy listens in this pod's namespace
+  withdrawn,  // uid: it holds nothing of this pod any more
+  failed,     // uid and message: an offer that could not be accepted
+};
+
+struct HandoverMessage {
+  HandoverType type = HandoverType::synced;
+  std::string uid = {};    // of the pod
+  ObjectName pod = {};
+  IpAddress address = {};  // of the pod
+  std::string message = {};
+
+  friend bool operator==(const HandoverMessage&, const HandoverMessage&) = default;
+};
+
+std::string encode(const HandoverMessage& message);
+Result<HandoverMessage> decode_handover(std::string_view text);
+
+}  // namespace tulle::mesh
