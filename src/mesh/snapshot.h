@@ -107,6 +107,8 @@ struct Workload {
   std::vector<std::string> search_domains = {};  // in order; lower case, no dot at the end
   std::string service_account = {};
   std::string node = {};
+
+  friend bool operator==(const Workload&, const Workload&) = default;
 };
 
 enum class DoorKind : std::uint8_t { node_port, load_balancer };

@@ -1,0 +1,246 @@
+#include "compile/compiler.h"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace tulle::compile {
+
+using mesh::Endpoint;
+using mesh::Health;
+using mesh::Service;
+using mesh::ServiceHost;
+using mesh::ServicePort;
+
+std::string_view to_string(Kind kind) {
+  switch (kind) {
+    case Kind::service: return "Service";
+    case Kind::endpoint_slice: return "EndpointSlice";
+    case Kind::pod: return "Pod";
+    case Kind::ingress: return "Ingress";
+    case Kind::ingress_class: return "IngressClass";
+  }
+  return "";
+}
+
+Compiler::Compiler(mesh::Networks networks) : networks_(networks), builder_(std::move(networks)) {}
+
+void Compiler::upsert(Kind kind, const boost::json::object& object) {
+  mesh::ObjectName name = object_name(object);
+  Problems found;
+  switch (kind) {
+    case Kind::service:
+      services_.insert_or_assign(name, read_service(object, found));
+      dirty_services_.insert(name);
+      break;
+    case Kind::endpoint_slice: upsert_slice(name, read_slice(object, found)); break;
+    case Kind::pod: upsert_pod(read_pod(object, networks_.cluster_domain, found)); break;
+    case Kind::ingress:
+      ingresses_.insert_or_assign(name, read_ingress(object, found));
+      dirty_ingress_ = true;
+      break;
+    case Kind::ingress_class:
+      ingress_classes_.insert_or_assign(name, read_ingress_class(object));
+      dirty_ingress_ = true;
+      break;
+  }
+  if (found.empty()) {
+    problems_.erase({kind, name});
+  } else {
+    problems_.insert_or_assign({kind, name}, std::move(found));
+  }
+}
+
+void Compiler::remove(Kind kind, const mesh::ObjectName& name) {
+  problems_.erase({kind, name});
+  switch (kind) {
+    case Kind::service:
+      if (services_.erase(name) > 0) dirty_services_.insert(name);
+      break;
+    case Kind::endpoint_slice: remove_slice(name); break;
+    case Kind::pod: remove_pod(name); break;
+    case Kind::ingress:
+      if (ingresses_.erase(name) > 0) dirty_ingress_ = true;
+      break;
+    case Kind::ingress_class:
+      if (ingress_classes_.erase(name) > 0) dirty_ingress_ = true;
+      break;
+  }
+}
+
+void Compiler::upsert_slice(const mesh::ObjectName& name, SliceFacts facts) {
+  remove_slice(name);
+  if (facts.service.empty()) return;
+  dirty_services_.insert(facts.service);
+  slices_of_service_[facts.service].insert(name);
+  for (const SliceFacts::Host& host : facts.hosts) {
+    if (!host.workload.empty()) services_of_pod_[host.workload].insert(facts.service);
+  }
+  slices_.insert_or_assign(name, std::move(facts));
+}
+
+void Compiler::remove_slice(const mesh::ObjectName& name) {
+  auto found = slices_.find(name);
+  if (found == slices_.end()) return;
+  const mesh::ObjectName& service = found->second.service;
+  dirty_services_.insert(service);
+  auto of_service = slices_of_service_.find(service);
+  of_service->second.erase(name);
+  if (of_service->second.empty()) slices_of_service_.erase(of_service);
+  slices_.erase(found);
+}
+
+void Compiler::upsert_pod(PodFacts facts) {
+  const mesh::ObjectName name = facts.workload.name;
+  auto before = pods_.find(name);
+  // Most changes of a pod are of its status and mean nothing here.
+  bool same = before != pods_.end() && before->second.workload == facts.workload;
+  if (!same) {
+    builder_.put(facts.workload);
+    changed_ = true;
+  }
+  if (weight_of(name) != facts.weight) {
+    if (auto touched = services_of_pod_.find(name); touched != services_of_pod_.end()) {
+      dirty_services_.insert(touched->second.begin(), touched->second.end());
+    }
+  }
+  pods_.insert_or_assign(name, std::move(facts));
+}
+
+void Compiler::remove_pod(const mesh::ObjectName& name) {
+  if (pods_.erase(name) == 0) return;
+  services_of_pod_.erase(name);
+  builder_.remove_workload(name);
+  changed_ = true;
+}
+
+std::uint16_t Compiler::weight_of(const mesh::ObjectName& pod) const {
+  auto found = pods_.find(pod);
+  return found == pods_.end() ? 1 : found->second.weight;
+}
+
+mesh::SnapshotPtr Compiler::build() {
+  for (const mesh::ObjectName& name : dirty_services_) compile_service(name);
+  changed_ |= !dirty_services_.empty() || dirty_ingress_;
+  dirty_services_.clear();
+  if (dirty_ingress_) compile_ingress();
+  dirty_ingress_ = false;
+  if (changed_) last_ = builder_.build();
+  changed_ = false;
+  return last_;
+}
+
+namespace {
+
+// While its controller moves an endpoint it may be in two slices: the healthier one holds.
+void keep_healthiest(Service& service) {
+  for (ServicePort& port : service.ports) {
+    std::ranges::sort(port.endpoints, {},
+                      [](const Endpoint& e) { return std::pair(e.address, e.health); });
+    auto repeated = std::ranges::unique(port.endpoints, {}, &Endpoint::address);
+    port.endpoints.erase(repeated.begin(), repeated.end());
+  }
+  std::ranges::sort(service.hosts, {},
+                    [](const ServiceHost& h) { return std::pair(h.address, !h.published); });
+  auto repeated = std::ranges::unique(service.hosts, {}, &ServiceHost::address);
+  service.hosts.erase(repeated.begin(), repeated.end());
+}
+
+}  // namespace
+
+void Compiler::compile_service(const mesh::ObjectName& name) {
+  auto found = services_.find(name);
+  if (found == services_.end()) {
+    builder_.remove_service(name);
+    return;
+  }
+  Service service = found->second.service;
+  if (auto slices = slices_of_service_.find(name); slices != slices_of_service_.end()) {
+    for (const mesh::ObjectName& slice : slices->second) {
+      add_slice(service, slices_.at(slice), found->second.publish_not_ready);
+    }
+  }
+  keep_healthiest(service);
+  builder_.put(std::move(service));
+}
+
+void Compiler::add_slice(Service& service, const SliceFacts& slice, bool publish_not_ready) const {
+  auto health_of = [&](const SliceFacts::Host& host) {
+    return publish_not_ready ? Health::ready : host.health;
+  };
+  for (const SliceFacts::Host& host : slice.hosts) {
+    service.hosts.push_back({.address = host.address,
+                             .hostname = host.hostname,
+                             .published = health_of(host) == Health::ready});
+  }
+  for (const SliceFacts::Port& slice_port : slice.ports) {
+    auto port = std::ranges::find_if(service.ports, [&](const ServicePort& p) {
+      return p.name == slice_port.name && p.transport == slice_port.transport;
+    });
+    if (port == service.ports.end()) continue;
+    for (const SliceFacts::Host& host : slice.hosts) {
+      port->endpoints.push_back({.address = {.ip = host.address, .port = slice_port.port},
+                                 .health = health_of(host),
+                                 .weight = weight_of(host.workload),
+                                 .workload = host.workload,
+                                 .hostname = host.hostname,
+                                 .node = host.node});
+    }
+  }
+}
+
+bool Compiler::is_ours(const IngressFacts& ingress) const {
+  if (ingress.ingress_class) {
+    auto found = ingress_classes_.find({.namespace_name = "", .name = *ingress.ingress_class});
+    return found == ingress_classes_.end() ? *ingress.ingress_class == ingress_class_name
+                                           : found->second.is_ours;
+  }
+  return std::ranges::any_of(ingress_classes_, [](const auto& entry) {
+    return entry.second.is_ours && entry.second.is_default;
+  });
+}
+
+void Compiler::compile_ingress() {
+  // Of contradicting rules the oldest Ingress holds, so that nobody's traffic is taken away.
+  std::vector<std::pair<const mesh::ObjectName*, const IngressFacts*>> ours;
+  for (const auto& [name, facts] : ingresses_) {
+    if (is_ours(facts)) ours.emplace_back(&name, &facts);
+  }
+  std::ranges::sort(ours, {}, [](const auto& entry) {
+    return std::tie(entry.second->created, *entry.first);
+  });
+  ingress_conflicts_.clear();
+  auto table = std::make_shared<mesh::IngressTable>();
+  for (const auto& [name, facts] : ours) {
+    for (const mesh::IngressTable::Rule& rule : facts->rules) {
+      if (table->add(rule)) continue;
+      ingress_conflicts_.emplace_back(
+          *name, fmt::format("host \"{}\" path \"{}\": an older rule for the same host and path "
+                             "stays; left out",
+                             rule.host, rule.path));
+    }
+    if (facts->default_backend && !table->set_default(name->to_string(), *facts->default_backend)) {
+      ingress_conflicts_.emplace_back(*name,
+                                      "an older Ingress has a default backend, which stays");
+    }
+  }
+  builder_.set_ingress(std::move(table));
+}
+
+std::vector<Problem> Compiler::problems() const {
+  std::vector<Problem> all;
+  for (const auto& [key, texts] : problems_) {
+    for (const std::string& text : texts) {
+      all.push_back({.kind = key.first, .object = key.second, .text = text});
+    }
+  }
+  for (const auto& [ingress, text] : ingress_conflicts_) {
+    all.push_back({.kind = Kind::ingress, .object = ingress, .text = text});
+  }
+  std::ranges::sort(all, {}, [](const Problem& p) { return std::tie(p.kind, p.object, p.text); });
+  return all;
+}
+
+}  // namespace tulle::compile

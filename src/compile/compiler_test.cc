@@ -1,0 +1,342 @@
+#include "compile/compiler.h"
+
+#include "mesh/route.h"
+
+#include <boost/json.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace tulle::compile {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using mesh::Health;
+using mesh::ObjectNameView;
+
+boost::json::object parse(std::string_view text) {
+  boost::json::error_code error;
+  auto value = boost::json::parse({text.data(), text.size()}, error);
+  EXPECT_FALSE(error) << text;
+  return value.as_object();
+}
+
+// Feeds a Compiler in the words of manifests, all in namespace default.
+class CompilerTest : public ::testing::Test {
+ protected:
+  void service(std::string_view name, std::string_view spec, std::string_view extra = "") {
+    put(Kind::service, name, "", extra, spec);
+  }
+  // `body`: what stands beside metadata.
+  void slice(std::string_view name, std::string_view of, std::string_view body) {
+    std::string metadata = R"("labels": {"kubernetes.io/service-name": ")";
+    metadata += std::string(of) + "\"}";
+    put(Kind::endpoint_slice, name, metadata, body, "{}");
+  }
+  void pod(std::string_view name, std::string_view address, std::string_view annotations = "{}",
+           std::string_view spec = "{}") {
+    put(Kind::pod, name, R"("uid": "u", "annotations": )" + std::string(annotations),
+        R"("status": {"phase": "Running", "podIP": ")" + std::string(address) + "\"}", spec);
+  }
+  void ingress(std::string_view name, std::string_view spec, std::string_view metadata = "") {
+    put(Kind::ingress, name, metadata, "", spec);
+  }
+
+  void put(Kind kind, std::string_view name, std::string_view metadata, std::string_view extra,
+           std::string_view spec) {
+    std::string text = R"({"metadata": {"namespace": "default", "name": ")" + std::string(name) +
+                       "\"" + (metadata.empty() ? "" : ", ") + std::string(metadata) + "}" +
+                       (extra.empty() ? "" : ", ") + std::string(extra) +
+                       ", \"spec\": " + std::string(spec) + "}";
+    compiler.upsert(kind, parse(text));
+  }
+  void put_class(std::string_view text) { compiler.upsert(Kind::ingress_class, parse(text)); }
+
+  mesh::SnapshotPtr build() { return snapshot = compiler.build(); }
+  const mesh::Service& built(std::string_view name) {
+    const mesh::Service* found = build()->service(ObjectNameView{"default", name});
+    EXPECT_NE(found, nullptr) << name;
+    return *found;
+  }
+  // "10.244.0.1:8081 ready *1 default/world-1" for every endpoint of a port.
+  static std::vector<std::string> endpoints(const mesh::ServicePort& port) {
+    std::vector<std::string> lines;
+    for (const mesh::Endpoint& e : port.endpoints) {
+      lines.push_back(e.address.to_string() + " " + std::string(to_string(e.health)) + " *" +
+                      std::to_string(e.weight) + " " + e.workload.to_string());
+    }
+    return lines;
+  }
+  std::vector<std::string> problems() const {
+    std::vector<std::string> lines;
+    for (const Problem& p : compiler.problems()) {
+      lines.push_back(std::string(to_string(p.kind)) + " " + p.object.to_string() + ": " + p.text);
+    }
+    return lines;
+  }
+  std::string ingress_backend(std::string_view host, std::string_view path) {
+    build();
+    auto decision = route(*snapshot, {.listener = mesh::ListenerKind::ingress,
+                                      .host = host, .path = path});
+    return decision.port ? decision.service->name.name : std::string(to_string(decision.reason));
+  }
+
+  Compiler compiler;
+  mesh::SnapshotPtr snapshot;
+};
+
+constexpr std::string_view world_spec =
+    R"({"clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "ports": [{"port": 80,
+        "protocol": "TCP", "targetPort": 8081}]})";
+constexpr std::string_view world_slice = R"("ports": [{"name": "", "port": 8081,
+    "protocol": "TCP"}], "endpoints": [
+    {"addresses": ["10.244.0.2"], "conditions": {"ready": true, "serving": true},
+     "targetRef": {"kind": "Pod", "name": "world-2"}, "nodeName": "here"},
+    {"addresses": ["10.244.0.1"], "targetRef": {"kind": "Pod", "name": "world-1"}},
+    {"addresses": ["10.244.0.3"], "conditions": {"ready": false}},
+    {"addresses": ["10.244.0.4"], "conditions": {"ready": false, "serving": true,
+     "terminating": true}}])";
+
+TEST_F(CompilerTest, joins_services_slices_and_pods_in_any_order) {
+  slice("world-abc", "world", world_slice);
+  pod("world-1", "10.244.0.1", R"({"tulle.dev/weight": "5"})");
+  EXPECT_EQ(build()->service_count(), 0U);
+  service("world", world_spec);
+  const mesh::Service& world = built("world");
+  EXPECT_THAT(endpoints(world.ports[0]),
+              ElementsAre("10.244.0.1:8081 ready *5 default/world-1",
+                          "10.244.0.2:8081 ready *1 default/world-2",
+                          "10.244.0.4:8081 draining *1 /", "10.244.0.3:8081 not ready *1 /"));
+  EXPECT_EQ(world.ports[0].pickable_count, 2U);
+  EXPECT_EQ(snapshot->service_by_address(*IpAddress::parse("10.96.0.7")), &world);
+  EXPECT_EQ(world.ports[0].endpoints[1].node, "here");
+  EXPECT_EQ(world.load_balancing, mesh::LoadBalancing::least_request);
+  EXPECT_FALSE(world.client_affinity_timeout);
+
+  pod("world-2", "10.244.0.2", R"({"tulle.dev/weight": "7"})");
+  EXPECT_EQ(built("world").ports[0].endpoints[1].weight, 7) << "a weight alone changed";
+  compiler.remove(Kind::endpoint_slice, {"default", "world-abc"});
+  EXPECT_THAT(built("world").ports[0].endpoints, IsEmpty());
+  compiler.remove(Kind::service, {"default", "world"});
+  EXPECT_EQ(build()->service_count(), 0U);
+}
+
+TEST_F(CompilerTest, an_endpoint_in_two_slices_counts_once_and_as_the_healthier) {
+  service("world", world_spec);
+  auto one = [](bool ready) {
+    return std::string(R"("ports": [{"port": 1}], "endpoints": [{"addresses": ["10.244.0.1"],
+        "conditions": {"ready": )") + (ready ? "true" : "false") + "}}]";
+  };
+  slice("a", "world", one(false));
+  slice("b", "world", one(true));
+  EXPECT_THAT(endpoints(built("world").ports[0]), ElementsAre("10.244.0.1:1 ready *1 /"));
+  EXPECT_EQ(built("world").hosts.size(), 1U);
+  slice("b", "elsewhere", one(true));
+  EXPECT_THAT(endpoints(built("world").ports[0]), ElementsAre("10.244.0.1:1 not ready *1 /"));
+}
+
+TEST_F(CompilerTest, ports_join_by_name_and_transport_and_named_targets_may_differ_by_slice) {
+  service("dns", R"({"clusterIP": "10.96.0.8", "ports": [
+      {"name": "dns", "port": 53, "protocol": "UDP"},
+      {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
+      {"name": "metrics", "port": 9153, "appProtocol": "http"}]})");
+  slice("old", "dns", R"("ports": [{"name": "dns", "port": 53, "protocol": "UDP"},
+      {"name": "metrics", "port": 9153}], "endpoints": [{"addresses": ["10.244.0.1"]}])");
+  slice("new", "dns", R"("ports": [{"name": "dns", "port": 5353, "protocol": "UDP"},
+      {"name": "gone", "port": 1}], "endpoints": [{"addresses": ["10.244.0.2"]}])");
+  const mesh::Service& dns = built("dns");
+  const auto* udp = dns.find_port(53, mesh::Transport::udp);
+  EXPECT_THAT(endpoints(*udp),
+              ElementsAre("10.244.0.1:53 ready *1 /", "10.244.0.2:5353 ready *1 /"));
+  EXPECT_THAT(dns.find_port(53, mesh::Transport::tcp)->endpoints, IsEmpty());
+  EXPECT_EQ(dns.find_port("metrics")->protocol, mesh::ProtocolHint::http);
+  EXPECT_EQ(dns.find_port("metrics")->endpoints.size(), 1U);
+}
+
+TEST_F(CompilerTest, reads_types_doors_affinity_and_policy) {
+  compiler.upsert(Kind::service, parse(R"({"metadata": {"namespace": "default", "name": "web",
+      "annotations": {"tulle.dev/load-balancing": "RoundRobin"}},
+      "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.9", "sessionAffinity": "ClientIP",
+        "ports": [{"port": 80, "nodePort": 30080}]},
+      "status": {"loadBalancer": {"ingress": [{"ip": "127.1.0.1"}, {"hostname": "x"}]}}})"));
+  const mesh::Service& web = built("web");
+  EXPECT_EQ(web.load_balancing, mesh::LoadBalancing::round_robin);
+  EXPECT_EQ(web.client_affinity_timeout, std::chrono::seconds(10800));
+  ASSERT_EQ(snapshot->doors()->size(), 2U);
+  EXPECT_EQ(snapshot->doors()->at(0).address.to_string(), "0.0.0.0:30080");
+  EXPECT_EQ(snapshot->doors()->at(1).address.to_string(), "127.1.0.1:80");
+
+  service("plain", R"({"type": "ClusterIP", "clusterIP": "10.96.0.10",
+      "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}},
+      "ports": [{"port": 80, "nodePort": 30081}]})");
+  EXPECT_EQ(built("plain").client_affinity_timeout, std::chrono::seconds(60));
+  EXPECT_EQ(snapshot->doors()->size(), 2U) << "a node port left over from another type";
+
+  service("away", R"({"type": "ExternalName", "externalName": "API.Example.com."})");
+  EXPECT_EQ(built("away").external_name, "api.example.com");
+  EXPECT_FALSE(built("away").headless);
+}
+
+TEST_F(CompilerTest, headless_services_publish_ready_hosts_or_all_when_told) {
+  auto spec = [](bool all) {
+    return std::string(R"({"clusterIP": "None", "publishNotReadyAddresses": )") +
+           (all ? "true" : "false") + "}";
+  };
+  slice("db-1", "db", R"("ports": null, "endpoints": [
+      {"addresses": ["10.244.0.5"], "hostname": "db-1", "conditions": {"ready": false}},
+      {"addresses": ["10.244.0.4"], "hostname": "db-0"}])");
+  service("db", spec(false));
+  EXPECT_TRUE(built("db").headless);
+  ASSERT_EQ(built("db").hosts.size(), 2U);
+  EXPECT_EQ(built("db").hosts[0].hostname, "db-0");
+  EXPECT_TRUE(built("db").hosts[0].published);
+  EXPECT_FALSE(built("db").hosts[1].published);
+  service("db", spec(true));
+  EXPECT_TRUE(built("db").hosts[1].published);
+}
+
+TEST_F(CompilerTest, pods_become_workloads_while_they_have_an_address_of_their_own) {
+  pod("db-0", "10.244.0.4", "{}",
+      R"({"hostname": "db-0", "subdomain": "db", "serviceAccountName": "sa", "nodeName": "n",
+          "dnsConfig": {"searches": ["corp.example."]}})");
+  pod("plain", "10.244.0.5");
+  pod("node-agent", "192.168.0.1", "{}", R"({"hostNetwork": true})");
+  put(Kind::pod, "done", "", R"("status": {"phase": "Succeeded", "podIP": "10.244.0.6"})", "{}");
+  build();
+  const mesh::Workload* db = snapshot->workload_by_address(*IpAddress::parse("10.244.0.4"));
+  ASSERT_NE(db, nullptr);
+  EXPECT_EQ(db->hostname, "db-0");
+  EXPECT_EQ(db->service_account, "sa");
+  EXPECT_THAT(db->search_domains, ElementsAre("default.svc.cluster.local", "svc.cluster.local",
+                                              "cluster.local", "corp.example"));
+  EXPECT_EQ(snapshot->workload(ObjectNameView{"default", "plain"})->hostname, "plain");
+  EXPECT_EQ(snapshot->workload_by_address(*IpAddress::parse("192.168.0.1")), nullptr);
+  EXPECT_EQ(snapshot->workload_by_address(*IpAddress::parse("10.244.0.6")), nullptr);
+  const mesh::Workload* agent = snapshot->workload(ObjectNameView{"default", "node-agent"});
+  EXPECT_THAT(agent->search_domains, IsEmpty());
+  compiler.remove(Kind::pod, {"default", "db-0"});
+  EXPECT_EQ(build()->workload_by_address(*IpAddress::parse("10.244.0.4")), nullptr);
+}
+
+TEST_F(CompilerTest, what_did_not_change_is_the_same_snapshot_or_the_same_service) {
+  service("world", world_spec);
+  service("hello", R"({"clusterIP": "10.96.0.8", "ports": [{"port": 80}]})");
+  pod("world-1", "10.244.0.1");
+  mesh::SnapshotPtr first = build();
+  EXPECT_EQ(build(), first);
+  pod("world-1", "10.244.0.1");
+  EXPECT_EQ(build(), first) << "a change of status that means nothing to the mesh";
+  slice("world-abc", "world", world_slice);
+  mesh::SnapshotPtr second = build();
+  EXPECT_NE(second, first);
+  EXPECT_EQ(second->service(ObjectNameView{"default", "hello"}),
+            first->service(ObjectNameView{"default", "hello"}));
+}
+
+constexpr std::string_view world_everywhere = R"({"rules": [{"http": {"paths": [
+    {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "world",
+     "port": {"number": 80}}}}]}}]})";
+
+TEST_F(CompilerTest, ingresses_are_ours_by_class_annotation_or_default) {
+  service("world", world_spec);
+  struct Row {
+    std::string_view metadata;
+    std::string_view ingress_class;  // of the spec
+    std::string_view classes;        // IngressClass documents
+    bool ours;
+  };
+  const std::string_view our_default = R"({"metadata": {"name": "mesh", "annotations":
+      {"ingressclass.kubernetes.io/is-default-class": "true"}},
+      "spec": {"controller": "tulle.dev/ingress-controller"}})";
+  const std::string_view foreign_default = R"({"metadata": {"name": "mesh", "annotations":
+      {"ingressclass.kubernetes.io/is-default-class": "true"}},
+      "spec": {"controller": "k8s.io/ingress-nginx"}})";
+  const Row rows[] = {
+      {"", "tulle", "", true},
+      {"", "nginx", "", false},
+      {"", "", "", false},
+      {R"("annotations": {"kubernetes.io/ingress.class": "tulle"})", "", "", true},
+      {R"("annotations": {"kubernetes.io/ingress.class": "nginx"})", "", our_default, false},
+      {"", "", our_default, true},
+      {"", "", foreign_default, false},
+      {"", "mesh", our_default, true},
+      {"", "mesh", foreign_default, false},
+  };
+  for (const Row& row : rows) {
+    compiler.remove(Kind::ingress_class, {"", "mesh"});
+    std::string spec(world_everywhere);
+    if (!row.ingress_class.empty()) {
+      spec.insert(1, R"("ingressClassName": ")" + std::string(row.ingress_class) + "\", ");
+    }
+    ingress("i", spec, row.metadata);
+    if (!row.classes.empty()) put_class(row.classes);
+    EXPECT_EQ(ingress_backend("any", "/"), row.ours ? "world" : "no_ingress_rule")
+        << row.metadata << row.ingress_class << row.classes;
+  }
+}
+
+TEST_F(CompilerTest, ingress_backends_go_by_port_name_or_number_and_the_oldest_rule_holds) {
+  service("world", R"({"clusterIP": "10.96.0.7", "ports": [{"name": "web", "port": 80}]})");
+  service("hello", R"({"clusterIP": "10.96.0.8", "ports": [{"name": "web", "port": 80}]})");
+  auto spec = [](std::string_view backend, std::string_view port) {
+    return R"({"ingressClassName": "tulle", "rules": [{"host": "a.b", "http": {"paths": [
+        {"path": "/x", "pathType": "Exact", "backend": {"service": {"name": ")" +
+           std::string(backend) + R"(", "port": )" + std::string(port) + "}}}]}}]}";
+  };
+  ingress("a-young", spec("hello", R"({"number": 80})"),
+          R"("creationTimestamp": "2025-02-01T00:00:00Z")");
+  EXPECT_EQ(ingress_backend("a.b", "/x"), "hello");
+  ingress("z-old", spec("world", R"({"name": "web"})"),
+          R"("creationTimestamp": "2025-01-01T00:00:00Z")");
+  EXPECT_EQ(ingress_backend("a.b", "/x"), "world");
+  EXPECT_EQ(ingress_backend("a.b", "/x/y"), "no_ingress_rule");
+  EXPECT_THAT(problems(), ElementsAre("Ingress default/a-young: host \"a.b\" path \"/x\": an older "
+                                      "rule for the same host and path stays; left out"));
+  ingress("z-old", spec("world", R"({"name": "nope"})"));
+  EXPECT_EQ(ingress_backend("a.b", "/x"), "no_ingress_backend");
+  ingress("z-old", R"({"ingressClassName": "tulle", "defaultBackend": {"service":
+      {"name": "world", "port": {"number": 80}}}})");
+  EXPECT_EQ(ingress_backend("else", "/"), "world");
+  EXPECT_EQ(ingress_backend("a.b", "/x"), "hello");
+  EXPECT_THAT(problems(), IsEmpty());
+}
+
+TEST_F(CompilerTest, wrong_input_takes_its_default_and_is_reported_until_it_is_mended) {
+  put(Kind::service, "s", R"("annotations": {"tulle.dev/load-balancing": "Fastest"})", "",
+      R"({"clusterIP": "10.96.0.7", "ports": [{"port": 70000}, {"port": 5, "protocol": "SCTP"},
+          {"port": 80}, 7]})");
+  for (std::string_view weight : {"0", "1001", "-1", "1.5", "x", "70000"}) {
+    pod("p", "10.244.0.1", R"({"tulle.dev/weight": ")" + std::string(weight) + "\"}");
+  }
+  slice("e", "s", R"("ports": [{"port": 1}], "endpoints": [{"addresses": ["fe80::x"]},
+      {"addresses": []}, {"addresses": [7]}, {}, 7])");
+  ingress("i", R"({"ingressClassName": "tulle", "defaultBackend": {"resource": {}}, "rules": [
+      {"host": "h", "http": {"paths": [{"path": "rel", "backend": {}}]}}, {"host": "h"}, 3]})");
+  EXPECT_EQ(built("s").ports.size(), 1U);
+  EXPECT_EQ(built("s").load_balancing, mesh::LoadBalancing::least_request);
+  EXPECT_THAT(
+      problems(),
+      ElementsAre("Service default/s: annotation tulle.dev/load-balancing: \"Fastest\" is none of "
+                  "LeastRequest, RoundRobin, Random; using LeastRequest",
+                  "Service default/s: port 0/TCP is not supported and left out",
+                  "Service default/s: port 5/SCTP is not supported and left out",
+                  "Service default/s: port 70000/TCP is not supported and left out",
+                  "EndpointSlice default/e: endpoint \"\" is not an IP address; left out",
+                  "EndpointSlice default/e: endpoint \"\" is not an IP address; left out",
+                  "EndpointSlice default/e: endpoint \"\" is not an IP address; left out",
+                  "EndpointSlice default/e: endpoint \"\" is not an IP address; left out",
+                  "EndpointSlice default/e: endpoint \"fe80::x\" is not an IP address; left out",
+                  "Pod default/p: annotation tulle.dev/weight: \"70000\" is not a number from 1 to "
+                  "1000; using 1",
+                  "Ingress default/i: host \"h\" path \"rel\": needs an absolute path and a "
+                  "backend that is a service with a port; left out",
+                  "Ingress default/i: the default backend is not a service with a port; left out"));
+  service("s", world_spec);
+  pod("p", "10.244.0.1");
+  compiler.remove(Kind::endpoint_slice, {"default", "e"});
+  compiler.remove(Kind::ingress, {"default", "i"});
+  EXPECT_THAT(problems(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace tulle::compile

@@ -1,0 +1,80 @@
+// What the mesh needs of each Kubernetes object: read once, when the object changes, so that the
+// documents themselves need not be kept. Reading never fails: what is absent or wrong takes its
+// default, and what is wrong is also reported as a problem, a sentence for the user.
+#pragma once
+
+#include "mesh/ingress_table.h"
+#include "mesh/snapshot.h"
+
+#include <boost/json/fwd.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tulle::compile {
+
+using Problems = std::vector<std::string>;
+
+inline constexpr std::string_view load_balancing_annotation = "tulle.dev/load-balancing";
+inline constexpr std::string_view weight_annotation = "tulle.dev/weight";
+inline constexpr std::uint16_t weight_max = 1000;
+inline constexpr std::string_view ingress_class_name = "tulle";
+inline constexpr std::string_view ingress_controller_name = "tulle.dev/ingress-controller";
+
+mesh::ObjectName object_name(const boost::json::object& object);
+
+// v1 Service.
+struct ServiceFacts {
+  mesh::Service service = {};      // without endpoints and hosts
+  bool publish_not_ready = false;  // spec.publishNotReadyAddresses
+};
+ServiceFacts read_service(const boost::json::object& object, Problems& problems);
+
+// discovery.k8s.io/v1 EndpointSlice.
+struct SliceFacts {
+  struct Port {
+    std::string name = {};
+    std::uint16_t port = 0;
+    mesh::Transport transport = mesh::Transport::tcp;
+  };
+  struct Host {
+    IpAddress address = {};
+    mesh::Health health = mesh::Health::not_ready;
+    mesh::ObjectName workload = {};
+    std::string hostname = {};
+    std::string node = {};
+  };
+  mesh::ObjectName service = {};  // empty: belongs to none
+  std::vector<Port> ports = {};
+  std::vector<Host> hosts = {};
+};
+SliceFacts read_slice(const boost::json::object& object, Problems& problems);
+
+// v1 Pod.
+struct PodFacts {
+  mesh::Workload workload = {};
+  std::uint16_t weight = 1;  // of its endpoints
+};
+PodFacts read_pod(const boost::json::object& object, std::string_view cluster_domain,
+                  Problems& problems);
+
+// networking.k8s.io/v1 Ingress.
+struct IngressFacts {
+  std::optional<std::string> ingress_class = {};  // none: the default class
+  std::string created = {};                       // orders Ingresses that contradict each other
+  std::vector<mesh::IngressTable::Rule> rules = {};
+  std::optional<mesh::IngressBackend> default_backend = {};
+};
+IngressFacts read_ingress(const boost::json::object& object, Problems& problems);
+
+// networking.k8s.io/v1 IngressClass.
+struct IngressClassFacts {
+  bool is_ours = false;  // by its controller or its name
+  bool is_default = false;
+};
+IngressClassFacts read_ingress_class(const boost::json::object& object);
+
+}  // namespace tulle::compile
