@@ -28,7 +28,7 @@ TEST(Json, reads_what_it_writes) {
 
 TEST(Json, writes_numbers_as_go_does) {
   EXPECT_EQ(to_json(*parse_json("[1.0, 0.5, 1e2, 1e21, 1e-7, 0.000001, -0.0, 3.14]")),
-            "[1,0.5,100,1e+21,1e-07,0.000001,-0,3.14]");
+            "[1,0.5,100,1e+21,1e-7,0.000001,-0,3.14]");
 }
 
 TEST(Json, keeps_the_kind_of_integers) {

@@ -63,7 +63,10 @@ void write_double(std::string& out, double number) {
   const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
   std::array<char, 64> digits{};
   const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), number, format);
-  out.append(digits.data(), result.ptr);
+  const std::string_view text(digits.data(), result.ptr);
+  const std::size_t padded = text.find("e-0");  // C writes two digits, Go one
+  out.append(text.substr(0, padded));
+  if (padded != std::string_view::npos) out.append("e-").append(text.substr(padded + 3));
 }
 
 void write_value(std::string& out, const json::value& value) {
