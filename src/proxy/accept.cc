@@ -1,0 +1,46 @@
+#include "proxy/accept.h"
+
+#include "rt/sleep.h"
+
+namespace tulle::proxy {
+
+namespace {
+
+// After a transient failure, such as being out of descriptors.
+constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
+
+}  // namespace
+
+Acceptor::Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener,
+                   std::size_t connections_max)
+    : loop_(loop), listener_(std::move(listener)), connections_max_(connections_max),
+      connections_(loop), accepting_(loop) {}
+
+void Acceptor::start(Serve serve) {
+  serve_ = std::move(serve);
+  accepting_.spawn(accept_all());
+}
+
+void Acceptor::close() {
+  accepting_.cancel();
+  listener_.reset();
+}
+
+rt::Task<void> Acceptor::accept_all() {
+  for (;;) {
+    while (connections_.size() >= connections_max_) co_await rt::wait_on(room_);
+    auto stream = co_await listener_->accept();
+    if (stream) {
+      connections_.spawn(run(serve_(*std::move(stream))));
+    } else {
+      co_await rt::sleep(loop_, kAcceptRetry);
+    }
+  }
+}
+
+rt::Task<void> Acceptor::run(rt::Task<void> connection) {
+  co_await std::move(connection);
+  room_.wake_one(loop_);
+}
+
+}  // namespace tulle::proxy

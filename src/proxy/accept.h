@@ -1,0 +1,41 @@
+// Accepts connections of one listener and runs a task for each, up to a limit.
+#pragma once
+
+#include "net/network.h"
+#include "rt/scope.h"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+namespace tulle::proxy {
+
+// Destroying it closes the listener and drops the connections.
+class Acceptor final {
+ public:
+  using Serve = std::function<rt::Task<void>(std::unique_ptr<net::Stream> stream)>;
+
+  // `loop` must outlive it. Beyond `connections_max` nothing is accepted until one has ended.
+  Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener, std::size_t connections_max);
+
+  // REQUIRES: called once. The tasks that `serve` returns must own all they need.
+  void start(Serve serve);
+
+  // Closes the listener; connections go on.
+  void close();
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  rt::Task<void> accept_all();
+  rt::Task<void> run(rt::Task<void> connection);
+
+  rt::Loop& loop_;
+  std::unique_ptr<net::Listener> listener_;
+  const std::size_t connections_max_;
+  Serve serve_;
+  rt::WaitList room_;
+  rt::Scope connections_;
+  rt::Scope accepting_;
+};
+
+}  // namespace tulle::proxy

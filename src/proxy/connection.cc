@@ -1,0 +1,210 @@
+#include "proxy/connection.h"
+
+#include "proxy/choice.h"
+#include "proxy/http_flow.h"
+#include "proxy/recognise.h"
+#include "proxy/tunnel.h"
+#include "rt/combine.h"
+
+#include <array>
+
+namespace tulle::proxy {
+
+namespace {
+
+// One connection of plain bytes: where it goes is decided once.
+struct TcpFlow {
+  Context& context;
+  const Downstream& downstream;
+  net::Stream& client;
+  std::string received = {};                   // read from the client, not yet sent on
+  std::unique_ptr<net::Stream> upstream = {};  // once connected
+  mesh::InFlight in_flight = {};
+  obs::AccessRecord record = {};
+
+  rt::Task<Result<void>> connect(const mesh::Decision& decision);
+  rt::Task<Result<void>> connect_to_service();
+  rt::Task<Result<void>> carry();
+};
+
+mesh::Decision route_connection(const Context& context, const Downstream& downstream) {
+  return mesh::route(*context.snapshot, {.listener = downstream.listener,
+                                         .destination = downstream.destination});
+}
+
+// To the address itself: a pod's own, or one outside.
+rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
+  ++record.attempts;
+  record.route_reason = mesh::to_string(decision.reason);
+  record.upstream_address = decision.address;
+  CO_TRY(upstream,
+         co_await context.upstreams.connect(decision.address, downstream.workload_address,
+                                            context.snapshot->networks()));
+  co_return Result<void>();
+}
+
+// To an endpoint that takes the connection. Nothing was sent to those that refuse it.
+rt::Task<Result<void>> TcpFlow::connect_to_service() {
+  std::vector<SocketAddress> refused;
+  for (;;) {
+    const mesh::SnapshotPtr snapshot = context.snapshot;
+    const mesh::Decision decision = route_connection(context, downstream);
+    if (decision.target() != mesh::RouteTarget::service) {
+      co_return fail(Code::unavailable, "the service is gone");
+    }
+    Choice choice = choose_endpoint(context, decision, downstream, refused, record);
+    if (!choice.endpoint) co_return fail(Code::unavailable, std::move(choice.why));
+    auto connected = co_await context.upstreams.connect(
+        *choice.endpoint, downstream.workload_address, snapshot->networks());
+    if (connected) {
+      upstream = *std::move(connected);
+      in_flight = std::move(choice.in_flight);
+      co_return Result<void>();
+    }
+    refused.push_back(*choice.endpoint);
+    if (refused.size() >= kAttemptsMax) co_return std::move(connected).error();
+  }
+}
+
+rt::Task<Result<void>> TcpFlow::carry() {
+  if (!received.empty()) CO_TRY_VOID(co_await net::write_all(*upstream, received));
+  const TunnelEnd end = co_await tunnel(client, *upstream);
+  record.bytes_from_downstream = end.bytes_up + received.size();
+  record.bytes_to_downstream = end.bytes_down;
+  co_return end.outcome;
+}
+
+// Who speaks first decides: the client with HTTP or something else, or the server.
+enum class Spoken : std::uint8_t { http, other, ended };
+
+rt::Task<Spoken> client_speaks(TcpFlow& flow) {
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const auto count = co_await net::read(flow.client, buffer);
+    if (!count) co_return Spoken::ended;
+    if (*count == 0) co_return flow.received.empty() ? Spoken::ended : Spoken::other;
+    flow.received.append(buffer.data(), *count);
+    switch (recognise(flow.received)) {
+      case Recognised::http: co_return Spoken::http;
+      case Recognised::other: co_return Spoken::other;
+      case Recognised::undecided: break;
+    }
+  }
+}
+
+rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
+  CO_TRY_VOID(co_await flow.connect_to_service());
+  co_await net::readable(*flow.upstream);
+  co_return Result<void>();
+}
+
+// Without a wait: a client that speaks first mostly has spoken when it is accepted. If it has not,
+// the upstream is dialled, for the server may be the one to speak.
+rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
+  auto first = co_await rt::race(client_speaks(flow), server_speaks(flow));
+  if (first.index() == 0) co_return std::get<0>(first);
+  if (std::get<1>(first)) co_return Spoken::other;
+  // Nobody can be dialled now. A client of HTTP gets an answer that says so, so hear it out.
+  flow.record.error = std::get<1>(first).error().message;
+  const Spoken spoken = co_await client_speaks(flow);
+  co_return spoken == Spoken::http ? Spoken::http : Spoken::ended;
+}
+
+rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
+                          Downstream downstream, std::string received) {
+  const http::ConnectionContext connection{.local = downstream.destination,
+                                           .peer = downstream.peer,
+                                           .received = received};
+  HttpFlow flow(context, std::move(downstream));
+  co_await http::serve_connection(context.loop, std::move(stream), flow, context.server_options,
+                                  connection);
+}
+
+void finish(Context& context, obs::AccessRecord& record, Instant start,
+            const Result<void>& outcome) {
+  if (!outcome) record.error = outcome.error().message;
+  record.total = context.loop.now() - start;
+  context.metrics.record(record);
+}
+
+// The connection that was dialled in case the server speaks first serves a request just as well.
+void keep_for_later(TcpFlow& flow) {
+  flow.in_flight.end();
+  if (!flow.upstream) return;
+  flow.context.upstreams.put(
+      {.caller = flow.downstream.workload_address, .endpoint = flow.record.upstream_address},
+      std::make_unique<http::ClientConnection>(flow.context.loop, std::move(flow.upstream)));
+}
+
+rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stream,
+                             Downstream downstream, mesh::ProtocolHint protocol) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
+  flow.record = begin_record(context, downstream, "tcp");
+  const Instant start = context.loop.now();
+  Spoken spoken = Spoken::other;
+  switch (protocol) {
+    case mesh::ProtocolHint::http: spoken = Spoken::http; break;
+    case mesh::ProtocolHint::tcp: break;
+    case mesh::ProtocolHint::detect: spoken = co_await recognise_protocol(flow); break;
+  }
+  if (spoken == Spoken::http) {
+    std::string received = std::move(flow.received);
+    keep_for_later(flow);
+    co_return co_await serve_http(context, std::move(stream), std::move(downstream),
+                                  std::move(received));
+  }
+  Result<void> outcome;
+  if (spoken == Spoken::ended) {
+    outcome = fail(Code::closed, flow.record.error.empty() ? "the client sent nothing"
+                                                           : flow.record.error);
+  } else {
+    if (!flow.upstream) outcome = co_await flow.connect_to_service();
+    if (outcome) outcome = co_await flow.carry();
+  }
+  finish(context, flow.record, start, outcome);
+}
+
+rt::Task<void> serve_address(Context& context, std::unique_ptr<net::Stream> stream,
+                             Downstream downstream, const mesh::Decision& decision) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
+  flow.record = begin_record(context, downstream, "tcp");
+  const Instant start = context.loop.now();
+  auto outcome = co_await flow.connect(decision);
+  if (outcome) outcome = co_await flow.carry();
+  finish(context, flow.record, start, outcome);
+}
+
+// Nowhere to go. Who speaks HTTP is told why; others see the connection end.
+rt::Task<void> serve_refused(Context& context, std::unique_ptr<net::Stream> stream,
+                             Downstream downstream) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
+  if (co_await client_speaks(flow) != Spoken::http) co_return;
+  std::string received = std::move(flow.received);
+  co_await serve_http(context, std::move(stream), std::move(downstream), std::move(received));
+}
+
+}  // namespace
+
+rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                Downstream downstream) {
+  if (downstream.listener == mesh::ListenerKind::ingress) {
+    co_return co_await serve_http(context, std::move(stream), std::move(downstream), {});
+  }
+  // The host's own loopback is nobody's business: a pod that dials the capture port ends here.
+  const bool captured = downstream.listener == mesh::ListenerKind::capture;
+  if (captured && downstream.destination.ip.is_loopback()) co_return;
+  const mesh::Decision decision = route_connection(context, downstream);
+  switch (decision.target()) {
+    case mesh::RouteTarget::service: {
+      const mesh::ProtocolHint protocol = decision.port->protocol;
+      co_return co_await serve_service(context, std::move(stream), std::move(downstream), protocol);
+    }
+    case mesh::RouteTarget::workload:
+    case mesh::RouteTarget::passthrough:
+      co_return co_await serve_address(context, std::move(stream), std::move(downstream), decision);
+    case mesh::RouteTarget::refused:
+      co_return co_await serve_refused(context, std::move(stream), std::move(downstream));
+  }
+}
+
+}  // namespace tulle::proxy

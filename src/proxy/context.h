@@ -1,0 +1,31 @@
+// What every flow of a worker shares, and what a flow knows of its caller.
+#pragma once
+
+#include "base/random.h"
+#include "http/server.h"
+#include "mesh/route.h"
+#include "mesh/snapshot.h"
+#include "proxy/metrics.h"
+#include "proxy/upstreams.h"
+
+namespace tulle::proxy {
+
+// Owned by the worker, which outlives its flows. Belongs to the worker's loop.
+struct Context {
+  rt::Loop& loop;
+  Upstreams& upstreams;
+  Random& random;
+  Metrics& metrics;
+  const http::ServerOptions& server_options;
+  mesh::SnapshotPtr snapshot;  // the one in use; never null
+};
+
+struct Downstream {
+  mesh::ListenerKind listener = mesh::ListenerKind::capture;
+  SocketAddress destination = {};         // what was dialled
+  SocketAddress peer = {};                // who dialled
+  IpAddress workload_address = {};        // the calling pod's; 0.0.0.0: from outside
+  std::string workload = {};              // "namespace/name"; empty: from outside
+};
+
+}  // namespace tulle::proxy

@@ -1,0 +1,93 @@
+#include "proxy/front_door.h"
+
+#include "base/log.h"
+#include "proxy/connection.h"
+#include "rt/sleep.h"
+
+#include <algorithm>
+
+namespace tulle::proxy {
+
+namespace {
+
+constexpr Duration kRetry = std::chrono::seconds(1);
+
+}  // namespace
+
+std::vector<FrontDoor::Key> FrontDoor::wanted(const mesh::Snapshot& snapshot) const {
+  std::vector<Key> keys;
+  if (options_.ingress) keys.push_back({mesh::ListenerKind::ingress, *options_.ingress});
+  for (const mesh::Door& door : *snapshot.doors()) {
+    if (door.transport != mesh::Transport::tcp) continue;
+    switch (door.kind) {
+      case mesh::DoorKind::node_port:
+        for (const IpAddress& ip : options_.node_addresses) {
+          keys.push_back({mesh::ListenerKind::node_port, {.ip = ip, .port = door.address.port}});
+        }
+        break;
+      case mesh::DoorKind::load_balancer:
+        keys.push_back({mesh::ListenerKind::load_balancer, door.address});
+        break;
+    }
+  }
+  std::erase_if(keys, [this](const Key& key) {
+    return hash_value(key.at) % options_.workers != options_.worker;
+  });
+  std::ranges::sort(keys);
+  return keys;
+}
+
+void FrontDoor::follow(const mesh::Snapshot& snapshot) {
+  if (seen_ == snapshot.doors()) return;
+  seen_ = snapshot.doors();
+  wanted_ = wanted(snapshot);
+  std::erase_if(closing_, [](const auto& acceptor) { return acceptor->connections() == 0; });
+  for (auto door = open_.begin(); door != open_.end();) {
+    if (std::ranges::binary_search(wanted_, door->first)) {
+      ++door;
+      continue;
+    }
+    door->second->close();
+    closing_.push_back(std::move(door->second));
+    door = open_.erase(door);
+  }
+  std::erase_if(complained_, [this](const Key& key) {
+    return !std::ranges::binary_search(wanted_, key);
+  });
+  bool all_open = true;
+  for (const Key& key : wanted_) all_open = (open_.contains(key) || open(key)) && all_open;
+  if (!all_open && retry_.size() == 0) retry_.spawn(try_again());
+}
+
+bool FrontDoor::open(const Key& key) {
+  auto listener = network_.listen({.at = key.at});
+  if (!listener) {
+    if (complained_.insert(key).second) {
+      log::warn("a front door cannot be opened; it will be tried again",
+                {{"for", std::string(mesh::to_string(key.kind))},
+                 {"at", key.at.to_string()},
+                 {"why", listener.error().message}});
+    }
+    return false;
+  }
+  auto acceptor = std::make_unique<Acceptor>(context_.loop, *std::move(listener),
+                                             kConnectionsPerDoorMax);
+  acceptor->start([this, key](std::unique_ptr<net::Stream> stream) {
+    Downstream downstream{
+        .listener = key.kind, .destination = key.at, .peer = stream->peer_address()};
+    return serve_connection(context_, std::move(stream), std::move(downstream));
+  });
+  open_[key] = std::move(acceptor);
+  complained_.erase(key);
+  return true;
+}
+
+rt::Task<void> FrontDoor::try_again() {
+  for (bool all_open = false; !all_open;) {
+    co_await rt::sleep(context_.loop, kRetry);
+    all_open = true;
+    for (const Key& key : wanted_) all_open = (open_.contains(key) || open(key)) && all_open;
+  }
+}
+
+}  // namespace tulle::proxy

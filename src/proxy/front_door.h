@@ -1,0 +1,60 @@
+// The listeners on the host that services and Ingresses ask for: node ports, load balancers and the
+// Ingress port.
+#pragma once
+
+#include "mesh/snapshot_builder.h"
+#include "proxy/accept.h"
+#include "proxy/context.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace tulle::proxy {
+
+inline constexpr std::size_t kConnectionsPerDoorMax = 16 * 1024;
+
+struct FrontDoorOptions {
+  // Where node ports listen.
+  std::vector<IpAddress> node_addresses = {IpAddress::v4(127, 0, 0, 1)};
+  // Where Ingress is served; none: nowhere.
+  std::optional<SocketAddress> ingress = std::nullopt;
+  // Of the doors each is opened by one worker of several.
+  std::size_t worker = 0;
+  std::size_t workers = 1;
+};
+
+class FrontDoor final {
+ public:
+  // All must outlive it.
+  FrontDoor(Context& context, net::Network& network, const FrontDoorOptions& options)
+      : context_(context), network_(network), options_(options), retry_(context.loop) {}
+
+  // Opens what `snapshot` asks for and closes what it does not; connections of a closed door go on.
+  // A port that is taken is said in the log and tried again.
+  void follow(const mesh::Snapshot& snapshot);
+
+ private:
+  struct Key {
+    mesh::ListenerKind kind;
+    SocketAddress at;
+    friend auto operator<=>(const Key&, const Key&) = default;
+  };
+
+  std::vector<Key> wanted(const mesh::Snapshot& snapshot) const;
+  bool open(const Key& key);
+  rt::Task<void> try_again();
+
+  Context& context_;
+  net::Network& network_;
+  const FrontDoorOptions& options_;
+  std::shared_ptr<const std::vector<mesh::Door>> seen_;
+  std::vector<Key> wanted_;
+  std::map<Key, std::unique_ptr<Acceptor>> open_;
+  std::vector<std::unique_ptr<Acceptor>> closing_;  // no listener, still connections
+  std::set<Key> complained_;  // said in the log already
+  rt::Scope retry_;
+};
+
+}  // namespace tulle::proxy

@@ -1,0 +1,229 @@
+#include "proxy/http_flow.h"
+
+#include "codec/url.h"
+#include "proxy/tunnel.h"
+#include "rt/combine.h"
+
+#include <algorithm>
+
+namespace tulle::proxy {
+
+namespace {
+
+constexpr int kSwitchingProtocols = 101;
+constexpr int kBadGateway = 502;
+constexpr int kServiceUnavailable = 503;
+constexpr int kGatewayTimeout = 504;
+
+// What a client may not decide for the connection behind us. An upgrade goes through.
+codec::RequestHead outgoing(codec::RequestHead head) {
+  std::string upgrade;
+  if (codec::is_upgrade(head)) upgrade = head.headers.get("Upgrade").value_or("");
+  codec::remove_hop_by_hop(head.headers);
+  head.headers.remove("Expect");  // answered on this side when the body is first read
+  if (!upgrade.empty()) {
+    head.headers.append("Connection", "upgrade");
+    head.headers.append("Upgrade", upgrade);
+  }
+  const codec::Target target = codec::split_target(head.target);
+  if (!target.authority.empty()) {
+    // Absolute form: its authority is the host, whatever Host says (RFC 9112 §3.2.2).
+    head.headers.set("Host", target.authority);
+    std::string origin(target.path);
+    if (target.has_query) origin.append("?").append(target.query);
+    head.target = std::move(origin);
+  }
+  head.minor_version = 1;
+  return head;
+}
+
+bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD"; }
+
+int status_for(const Error& error) {
+  switch (error.code) {
+    case Code::refused: return kServiceUnavailable;
+    case Code::timed_out: return kGatewayTimeout;
+    default: return kBadGateway;
+  }
+}
+
+rt::Task<void> until_gone(http::Exchange& exchange) { co_await exchange.client_gone(); }
+
+}  // namespace
+
+// What was tried so far for one request.
+struct HttpFlow::Attempts {
+  std::vector<SocketAddress> failed;  // not again
+  std::size_t count = 0;
+  bool fresh = false;  // an idle connection was stale: make a new one
+  Error last;
+
+  bool may_go_on() const { return count < kAttemptsMax; }
+};
+
+rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange) {
+  obs::AccessRecord record = begin_record(context_, downstream_, "http/1.1");
+  const Instant start = context_.loop.now();
+  record.method = request.head.method;
+  record.host = request.head.headers.get("Host").value_or("");
+  record.path = codec::split_target(request.head.target).path;
+  co_await forward(request, exchange, record);
+  record.total = context_.loop.now() - start;
+  record.bytes_to_downstream = exchange.body_bytes_sent();
+  context_.metrics.record(record);
+}
+
+// Route and pick, anew for each attempt: over the Snapshot of that moment, which is then let go.
+Choice HttpFlow::choose(const codec::RequestHead& head, Attempts& attempts,
+                        obs::AccessRecord& record) {
+  const mesh::RouteRequest request{.listener = downstream_.listener,
+                                   .destination = downstream_.destination,
+                                   .host = head.headers.get("Host").value_or(""),
+                                   .path = codec::split_target(head.target).path,
+                                   .method = head.method};
+  const mesh::Decision decision = mesh::route(*context_.snapshot, request);
+  if (decision.target() != mesh::RouteTarget::service) {
+    Choice none;
+    record.route_reason = mesh::to_string(decision.reason);
+    none.status = decision.status != 0 ? decision.status : kServiceUnavailable;
+    none.why = mesh::explain(decision, request);
+    return none;
+  }
+  Choice choice = choose_endpoint(context_, decision, downstream_, attempts.failed, record);
+  if (!choice.endpoint && attempts.count > 0) {
+    choice.status = static_cast<std::uint16_t>(status_for(attempts.last));
+    choice.why += "; the last attempt failed: " + attempts.last.message;
+  }
+  return choice;
+}
+
+rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchange,
+                                 obs::AccessRecord& record) {
+  const bool has_body = codec::body_framing(request.head) != codec::BodyFraming{};
+  const codec::RequestHead head = outgoing(std::move(request.head));
+  http::Body* body = has_body ? &request.body : nullptr;
+  Attempts attempts;
+  for (;;) {
+    // Route and pick.
+    Choice choice = choose(head, attempts, record);
+    if (!choice.endpoint) {
+      co_return co_await answer(exchange, choice.status, std::move(choice.why), record);
+    }
+    ++attempts.count;
+
+    // Connect. Nothing was sent when it fails, so any request may go elsewhere.
+    auto connection = co_await connection_to(*choice.endpoint, attempts.fresh);
+    if (!connection) {
+      attempts.failed.push_back(*choice.endpoint);
+      attempts.last = std::move(connection).error();
+      if (attempts.may_go_on()) continue;
+      co_return co_await answer(exchange, status_for(attempts.last), attempts.last.message, record);
+    }
+
+    // Send, and wait for the response as long as the client does.
+    auto outcome = co_await rt::race((*connection)->exchange(head, body), until_gone(exchange));
+    if (outcome.index() == 1) {
+      record.error = "the client went away";
+      co_return;
+    }
+    auto& response = std::get<0>(outcome);
+    if (response) {
+      if (response->head.status == kSwitchingProtocols) {
+        co_return co_await relay_upgrade(**connection, *response, exchange, record);
+      }
+      const auto relayed = co_await relay(*response, exchange, record);
+      if (!relayed) record.error = relayed.error().message;
+      context_.upstreams.put({.caller = downstream_.workload_address, .endpoint = *choice.endpoint},
+                             *std::move(connection));
+      co_return;
+    }
+
+    // Once more where the request was surely not processed, or does no harm when it was.
+    attempts.last = std::move(response).error();
+    record.error = attempts.last.message;
+    if ((*connection)->request_body_failed()) co_return;
+    const bool unprocessed = (*connection)->request_progress() == http::RequestProgress::unsent;
+    const bool harmless = is_safe(head.method) && body == nullptr;
+    const bool again = (unprocessed || harmless) && !(*connection)->response_started();
+    if (!again || !attempts.may_go_on()) {
+      co_return co_await answer(exchange, status_for(attempts.last), attempts.last.message, record);
+    }
+    if ((*connection)->reused()) {
+      attempts.fresh = true;
+    } else {
+      attempts.failed.push_back(*choice.endpoint);
+    }
+  }
+}
+
+rt::Task<Result<std::unique_ptr<http::ClientConnection>>> HttpFlow::connection_to(
+    const SocketAddress& endpoint, bool fresh) {
+  if (!fresh) {
+    auto idle = context_.upstreams.take(
+        {.caller = downstream_.workload_address, .endpoint = endpoint});
+    if (idle) co_return std::move(idle);
+  }
+  CO_TRY(auto stream,
+         co_await context_.upstreams.connect(endpoint, downstream_.workload_address,
+                                             context_.snapshot->networks()));
+  co_return std::make_unique<http::ClientConnection>(context_.loop, std::move(stream));
+}
+
+rt::Task<void> HttpFlow::answer(http::Exchange& exchange, int status, std::string why,
+                                obs::AccessRecord& record) {
+  codec::ResponseHead head{.status = status};
+  head.headers.append("Content-Type", "text/plain; charset=utf-8");
+  head.headers.append("Server", "tulle");
+  record.status = static_cast<std::uint16_t>(status);
+  record.error = why;
+  why.push_back('\n');
+  const auto sent = co_await exchange.send(head, why);
+  if (!sent) record.error += "; the client went away";
+}
+
+rt::Task<Result<void>> HttpFlow::relay(http::Response& response, http::Exchange& exchange,
+                                       obs::AccessRecord& record) {
+  codec::ResponseHead& head = response.head;
+  record.status = static_cast<std::uint16_t>(head.status);
+  codec::remove_hop_by_hop(head.headers);
+  const auto length = response.body.length();
+  auto first = co_await response.body.read();
+  if (!first) {
+    co_await answer(exchange, kBadGateway, first.error().message, record);
+    co_return std::move(first).error();
+  }
+  // A body that is there already goes out with its head, in one write.
+  if (first->empty() || length == first->size()) {
+    CO_TRY_VOID(co_await exchange.send(head, *first));
+    if (!first->empty()) CO_TRY_VOID(co_await response.body.read());
+    co_return Result<void>();
+  }
+  CO_TRY_VOID(co_await exchange.start(head, http::Exchange::Flush::with_first_write));
+  for (;;) {
+    CO_TRY_VOID(co_await exchange.write(*first));
+    first = co_await response.body.read();
+    if (!first) {
+      exchange.abort();
+      co_return std::move(first).error();
+    }
+    if (first->empty()) co_return co_await exchange.finish();
+  }
+}
+
+rt::Task<void> HttpFlow::relay_upgrade(http::ClientConnection& connection,
+                                       http::Response& response, http::Exchange& exchange,
+                                       obs::AccessRecord& record) {
+  record.status = kSwitchingProtocols;
+  const auto downstream = co_await exchange.upgrade(response.head);
+  if (!downstream) {
+    record.error = downstream.error().message;
+    co_return;
+  }
+  const auto upstream = connection.take_stream();
+  const TunnelEnd end = co_await tunnel(**downstream, *upstream);
+  record.bytes_from_downstream = end.bytes_up;
+  record.bytes_to_downstream = end.bytes_down;
+  if (!end.outcome) record.error = end.outcome.error().message;
+}
+
+}  // namespace tulle::proxy

@@ -1,0 +1,42 @@
+// One HTTP/1.1 connection of a client: each of its requests is routed, picked and forwarded on its
+// own.
+#pragma once
+
+#include "http/server.h"
+#include "proxy/choice.h"
+
+#include <vector>
+
+namespace tulle::proxy {
+
+// Attempts of one request: refused connections cost nothing but the try.
+inline constexpr std::size_t kAttemptsMax = 3;
+
+class HttpFlow final : public http::Handler {
+ public:
+  // `context` must outlive the flow.
+  HttpFlow(Context& context, Downstream downstream)
+      : context_(context), downstream_(std::move(downstream)) {}
+
+  rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
+
+ private:
+  struct Attempts;
+
+  rt::Task<void> forward(http::Request& request, http::Exchange& exchange,
+                         obs::AccessRecord& record);
+  Choice choose(const codec::RequestHead& head, Attempts& attempts, obs::AccessRecord& record);
+  rt::Task<Result<std::unique_ptr<http::ClientConnection>>> connection_to(
+      const SocketAddress& endpoint, bool fresh);
+  rt::Task<void> answer(http::Exchange& exchange, int status, std::string why,
+                        obs::AccessRecord& record);
+  rt::Task<Result<void>> relay(http::Response& response, http::Exchange& exchange,
+                               obs::AccessRecord& record);
+  rt::Task<void> relay_upgrade(http::ClientConnection& connection, http::Response& response,
+                               http::Exchange& exchange, obs::AccessRecord& record);
+
+  Context& context_;
+  const Downstream downstream_;
+};
+
+}  // namespace tulle::proxy

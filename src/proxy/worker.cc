@@ -1,0 +1,54 @@
+#include "proxy/worker.h"
+
+#include "base/log.h"
+#include "proxy/accept.h"
+#include "proxy/connection.h"
+
+namespace tulle::proxy {
+
+struct Worker::Attached {
+  Attached(rt::Loop& loop, std::shared_ptr<const Pod> which,
+           std::unique_ptr<net::Listener> listening)
+      : pod(std::move(which)), acceptor(loop, std::move(listening), kConnectionsPerPodMax) {}
+
+  std::shared_ptr<const Pod> pod;
+  Acceptor acceptor;
+};
+
+Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& metrics,
+               Options options)
+    : loop_(loop), network_(network), random_(random), options_(std::move(options)),
+      upstreams_(loop, network),
+      context_{.loop = loop_, .upstreams = upstreams_, .random = random_, .metrics = metrics,
+               .server_options = options_.server,
+               .snapshot = mesh::SnapshotBuilder().build()},
+      front_door_(context_, network, options_.front_door) {}
+
+Worker::~Worker() = default;
+
+void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
+  context_.snapshot = std::move(snapshot);
+  front_door_.follow(*context_.snapshot);
+}
+
+Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
+  leave(pod->uid);
+  constexpr IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
+  TRY(auto listener, network_.listen({.at = {.ip = kLoopback, .port = options_.capture_port},
+                                      .in = pod->space}));
+  auto attached = std::make_unique<Attached>(loop_, pod, std::move(listener));
+  attached->acceptor.start([this, &pod = *attached->pod](std::unique_ptr<net::Stream> stream) {
+    Downstream downstream{.listener = mesh::ListenerKind::capture,
+                          .destination = stream->original_destination(),
+                          .peer = stream->peer_address(),
+                          .workload_address = pod.address,
+                          .workload = pod.name.to_string()};
+    return serve_connection(context_, std::move(stream), std::move(downstream));
+  });
+  attached_[pod->uid] = std::move(attached);
+  return {};
+}
+
+void Worker::leave(const std::string& uid) { attached_.erase(uid); }
+
+}  // namespace tulle::proxy

@@ -1,0 +1,57 @@
+// One loop of the data plane: listens in the pods it was given and at the front door, and carries
+// what comes.
+#pragma once
+
+#include "proxy/context.h"
+#include "proxy/front_door.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace tulle::proxy {
+
+inline constexpr std::uint16_t kCapturePort = 15001;
+// Beyond, a worker accepts nothing until a connection has ended.
+inline constexpr std::size_t kConnectionsPerPodMax = 16 * 1024;
+
+class Worker final {
+ public:
+  struct Options {
+    std::uint16_t capture_port = kCapturePort;
+    FrontDoorOptions front_door = {};
+    http::ServerOptions server = {};
+  };
+
+  // All must outlive the worker, which belongs to `loop`: every member is called there.
+  Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& metrics, Options options);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // From now on every decision is made over `snapshot`. What is under way goes on.
+  void set_snapshot(mesh::SnapshotPtr snapshot);
+
+  // Where upstream connections are made. Every worker gets all pods of the node.
+  void set_pods(PodTablePtr pods) { upstreams_.set_pods(std::move(pods)); }
+
+  // Listens in the pod's network: when it returns, what the pod sends is caught. A pod is listened
+  // for by one worker. Replaces an earlier pod of the same uid.
+  Result<void> listen_in(std::shared_ptr<const Pod> pod);
+  // Stops listening there and drops the pod's own connections. Does nothing for strangers.
+  void leave(const std::string& uid);
+
+ private:
+  struct Attached;
+
+  rt::Loop& loop_;
+  net::Network& network_;
+  Random random_;
+  const Options options_;
+  Upstreams upstreams_;
+  Context context_;
+  FrontDoor front_door_;
+  std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid
+};
+
+}  // namespace tulle::proxy
