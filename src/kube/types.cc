@@ -115,6 +115,7 @@ class Loader final {
   // The schema of "TYPE flags"; null if something in it is unknown.
   const Schema* schema_of(std::string_view shape) {
     if (auto known = shared_.find(shape); known != shared_.end()) return known->second;
+    shape = schemas_.intern(shape);  // the schema keeps views of its keys
     std::vector<std::string_view> words = split_words(shape);
     Schema schema;
     if (!set_type(schema, words[0])) return nullptr;
