@@ -1,0 +1,165 @@
+#include "dns/server.h"
+
+#include "dns/message_stream.h"
+#include "mesh/snapshot_builder.h"
+#include "rt/combine.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tulle::dns {
+
+namespace {
+
+constexpr std::size_t kUdpQueryBytesMax = 4096;
+constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
+
+}  // namespace
+
+struct Server::Attached {
+  Attached(rt::Loop& loop, mesh::ObjectName who) : workload(std::move(who)), tasks(loop),
+                                                   connections(loop) {}
+  mesh::ObjectName workload;
+  std::unique_ptr<net::Datagram> udp;
+  std::unique_ptr<net::Listener> tcp;
+  rt::Scope tasks;
+  rt::Scope connections;
+};
+
+Server::Server(rt::Loop& loop, net::Network& network, Random random, ServerOptions options)
+    : loop_(loop), network_(network), random_(random), options_(std::move(options)),
+      forwarder_(loop, network, random_, options_.forwarder),
+      snapshot_(mesh::SnapshotBuilder().build()) {}
+
+Server::~Server() = default;
+
+Result<void> Server::listen_in(const std::string& uid, mesh::ObjectName workload,
+                               net::NamespacePtr space) {
+  leave(uid);
+  auto attached = std::make_unique<Attached>(loop_, std::move(workload));
+  const net::ListenOptions at{.at = options_.address, .in = std::move(space)};
+  TRY(attached->udp, network_.bind_datagram(at));
+  TRY(attached->tcp, network_.listen(at));
+  attached->tasks.spawn(serve_udp(*attached));
+  attached->tasks.spawn(serve_tcp(*attached));
+  attached_[uid] = std::move(attached);
+  return {};
+}
+
+void Server::leave(const std::string& uid) { attached_.erase(uid); }
+
+rt::Task<void> Server::serve_udp(Attached& attached) {
+  std::array<char, kUdpQueryBytesMax> buffer;
+  for (;;) {
+    const auto received = co_await attached.udp->receive(buffer);
+    if (!received) {
+      co_await rt::sleep(loop_, kAcceptRetry);
+      continue;
+    }
+    if (received->size > buffer.size() || attached.tasks.size() > kQuestionsPerPodMax) continue;
+    attached.tasks.spawn(answer_udp(attached, std::string(buffer.data(), received->size),
+                                    received->from));
+  }
+}
+
+rt::Task<void> Server::answer_udp(Attached& attached, std::string bytes, SocketAddress from) {
+  auto query = codec::parse_dns(bytes);
+  if (!query) co_return;
+  const std::size_t bytes_max = codec::dns_udp_bytes_max(*query);
+  const auto answered = co_await answer(attached, *std::move(query));
+  if (!answered) co_return;
+  const auto out = codec::build_dns(*answered, bytes_max);
+  // A datagram that cannot be sent is lost, as datagrams are: the client asks again.
+  if (out) (void)attached.udp->send(*out, from);
+}
+
+rt::Task<void> Server::serve_tcp(Attached& attached) {
+  for (;;) {
+    auto stream = co_await attached.tcp->accept();
+    if (!stream) {
+      co_await rt::sleep(loop_, kAcceptRetry);
+    } else if (attached.connections.size() < kTcpConnectionsPerPodMax) {
+      attached.connections.spawn(serve_stream(attached, *std::move(stream)));
+    }
+  }
+}
+
+rt::Task<void> Server::serve_stream(Attached& attached, std::unique_ptr<net::Stream> stream) {
+  for (;;) {
+    const auto bytes = co_await rt::with_deadline(
+        loop_, loop_.now() + options_.tcp_idle_timeout, read_message(*stream));
+    if (!bytes) co_return;
+    auto query = codec::parse_dns(*bytes);
+    if (!query) co_return;
+    const auto answered = co_await answer(attached, *std::move(query));
+    if (!answered) co_return;
+    auto out = codec::build_dns(*answered);
+    if (!out || !co_await write_message(*stream, *std::move(out))) co_return;
+  }
+}
+
+rt::Task<std::optional<codec::DnsMessage>> Server::answer(const Attached& attached,
+                                                          codec::DnsMessage query) {
+  if (query.response) co_return std::nullopt;
+  codec::DnsMessage response = codec::dns_response_to(query);
+  response.recursion_available = true;
+  if (query.opcode != 0) {
+    response.rcode = codec::DnsRcode::not_implemented;
+  } else if (query.edns && query.edns->version != 0) {
+    response.rcode = codec::DnsRcode::bad_version;
+  } else if (query.questions.size() != 1) {
+    response.rcode = codec::DnsRcode::format_error;
+  } else if (query.questions[0].type == codec::DnsType::any ||
+             query.questions[0].klass != codec::dns_class_in) {
+    response.rcode = codec::DnsRcode::refused;
+  } else {
+    co_return co_await resolve(attached, std::move(response));
+  }
+  co_return response;
+}
+
+// Completes `response`, which holds the one question.
+rt::Task<codec::DnsMessage> Server::resolve(const Attached& attached, codec::DnsMessage response) {
+  const codec::DnsQuestion question = response.questions[0];
+  mesh::DnsAnswer own;
+  {
+    const mesh::Workload* workload = snapshot_->workload(attached.workload);
+    mesh::DnsQuery query{.name = question.name, .type = question.type};
+    if (workload != nullptr) query.search_domains = workload->search_domains;
+    own = mesh::resolve(*snapshot_, query);
+  }
+  response.answers = std::move(own.answers);
+  response.authorities = std::move(own.authorities);
+  response.additionals = std::move(own.additionals);
+  switch (own.outcome) {
+    case mesh::DnsOutcome::answered: response.authoritative = true; break;
+    case mesh::DnsOutcome::no_such_name:
+      response.authoritative = true;
+      response.rcode = codec::DnsRcode::name_error;
+      break;
+    case mesh::DnsOutcome::forward: {
+      codec::DnsQuestion onward = question;
+      onward.name = own.forward_name;
+      auto forwarded = co_await forwarder_.ask(std::move(onward));
+      if (!forwarded) {
+        response.rcode = codec::DnsRcode::server_failure;
+        break;
+      }
+      response.rcode = forwarded->rcode;
+      std::ranges::move(forwarded->answers, std::back_inserter(response.answers));
+      response.authorities = std::move(forwarded->authorities);
+      break;
+    }
+  }
+  // A client takes the first address: each gets another one. An alias must stay before its target.
+  const bool all_asked = std::ranges::all_of(response.answers, [&question](const auto& record) {
+    return record.type == question.type;
+  });
+  if (all_asked && response.answers.size() > 1) {
+    const auto turn = static_cast<std::ptrdiff_t>(random_.below(response.answers.size()));
+    std::ranges::rotate(response.answers, response.answers.begin() + turn);
+  }
+  co_return response;
+}
+
+}  // namespace tulle::dns
