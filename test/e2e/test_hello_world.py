@@ -163,7 +163,7 @@ def test_up_applies_a_folder_and_delete_leaves_nothing(instance):
         instance.wait_for_pods(app, 3)
     instance.wait_for_traffic()
     instance.kubectl("delete", "-f", EXAMPLES)
-    wait_until(lambda: not instance.container_pids("hello") and not instance.container_pids("world"),
+    wait_until(lambda: not any(instance.container_pids(app) for app in ("hello", "world")),
                45, "every container is gone")
     for kind in ("deployments", "replicasets", "pods", "endpointslices", "ingresses"):
         wait_until(lambda kind=kind: not [

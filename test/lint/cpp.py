@@ -105,6 +105,15 @@ def functions(code):
     return found
 
 
+def longest_initialiser(code, function):
+    """How many lines the longest `= {...}` or `name{...}` in a function spans."""
+    body = "\n".join(code.split("\n")[function.first_line : function.last_line])
+    spans = [body.count("\n", match.end(), closing(body, match.end() - 1))
+             for match in re.finditer(r"(?:=\s*|[\w\]>]\s*)\{", body)
+             if not re.search(r"(?:else|do|try|const|noexcept)\s*\{$", match[0])]
+    return max(spans, default=0)
+
+
 @dataclasses.dataclass
 class Lambda:
     offset: int
