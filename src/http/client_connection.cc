@@ -208,7 +208,7 @@ void ClientConnection::State::begin(const codec::RequestHead& request, Body* sou
   phase = Phase::exchanging;
   ++exchanges;
   response_started = false;
-  close_after = !codec::keep_alive(request);
+  close_after = request.headers.contains_token("connection", "close");
   upgrade_asked = codec::is_upgrade(request);
   method = request.method;
   bytes_written = 0;

@@ -68,10 +68,9 @@ bool ServerConnection::body_allowed(int status) const {
 }
 
 void ServerConnection::decide_close(const codec::ResponseHead& head) {
-  const bool body_unread = !reader_.done();
-  const bool too_much_left = reader_.remaining_length() > options_.unread_body_bytes_max;
-  if (draining() || (body_unread && (!continue_left_.empty() || too_much_left)) ||
-      head.headers.contains_token("connection", "close")) {
+  // A client that was not told to go on may send its body or not: nobody could tell what follows.
+  const bool body_in_doubt = !reader_.done() && !continue_left_.empty();
+  if (draining() || body_in_doubt || head.headers.contains_token("connection", "close")) {
     close_after_ = true;
   }
 }
@@ -83,6 +82,7 @@ void ServerConnection::prepare_whole(const codec::ResponseHead& head,
   std::uint64_t size = 0;
   for (const std::string_view piece : body) size += piece.size();
   decide_close(head);
+  if (reader_.remaining_length() > options_.unread_body_bytes_max) close_after_ = true;
   const bool allowed = body_allowed(head.status);
   framing_ = Framing::none;
   encode_head(head, size);

@@ -138,11 +138,8 @@ ServerOptions without_date() {
 }
 
 struct Served : Sim {
-  explicit Served(ServerOptions with = without_date(), Drain* drain = nullptr)
-      : options(std::move(with)) {
-    ConnectionContext context;
-    context.drain = drain;
-    tasks.spawn(serve_connection(loop, std::move(pipe.b), paths, options, context));
+  explicit Served(ServerOptions with = without_date()) : options(std::move(with)) {
+    tasks.spawn(serve_connection(loop, std::move(pipe.b), paths, options));
   }
   bool done() {
     settle();
@@ -394,25 +391,6 @@ TEST(Server, hands_over_the_connection_with_what_was_read_of_it) {
   EXPECT_TRUE(served.done());
 }
 
-TEST(Server, drains_idle_connections_at_once_and_others_after_their_exchange) {
-  Sim clock;
-  Served idle;
-  Drain idle_drain(idle.loop);
-  net::StreamPair pipe = net::memory_pipe(idle.loop);
-  Wire client(idle, std::move(pipe.a));
-  ConnectionContext context;
-  context.drain = &idle_drain;
-  idle.tasks.spawn(
-      serve_connection(idle.loop, std::move(pipe.b), idle.paths, idle.options, context));
-  client.say("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-  idle_drain.request();
-  idle.settle();
-  EXPECT_FALSE(client.ended());
-  idle.advance(5s);
-  EXPECT_THAT(client.hear(), HasSubstr("Connection: close\r\n"));
-  EXPECT_TRUE(client.ended());
-}
-
 net::ListenOptions at(std::uint16_t port) {
   return {.at = {.ip = IpAddress::v4(10, 0, 0, 1), .port = port}};
 }
@@ -439,7 +417,7 @@ struct Listening : Sim {
   rt::Scope tasks{loop};
 };
 
-TEST(Server, drains_within_the_deadline) {
+TEST(Server, drains_idle_connections_at_once_and_others_until_the_deadline) {
   Listening listening;
   Wire idle = listening.dial();
   Wire busy = listening.dial();
@@ -451,7 +429,9 @@ TEST(Server, drains_within_the_deadline) {
   EXPECT_EQ(idle.hear(), "");
   EXPECT_TRUE(idle.ended());
   listening.advance(5s);
-  EXPECT_THAT(busy.hear(), testing::EndsWith("slow"));
+  const std::string last = busy.hear();
+  EXPECT_THAT(last, HasSubstr("Connection: close\r\n"));
+  EXPECT_THAT(last, testing::EndsWith("slow"));
   EXPECT_TRUE(busy.ended());
   EXPECT_EQ(listening.server->connections(), 1U);
   listening.advance(5s);
