@@ -1,0 +1,140 @@
+// The node's images: names, configurations and unpacked layers, in one directory.
+//
+//   index.json               names → image ids, replaced as a whole
+//   configs/<hex>            image configurations by their digest, which is the image's id
+//   layers/<hex>/fs, size    unpacked layers by the digest of their tar stream, each stored once
+//   pins/<owner>             symbolic link "sha256:...": what a container runs from, kept from
+//                            collection when its name goes away
+//   tmp/                     unfinished work
+//   lock                     held, by flock, while any of the above is read or changed
+//
+// Every method blocks on the disk (and pull() on the network): call it from a worker thread. Any
+// number of threads and processes may use one directory at once; unpacking happens outside the
+// lock. A method that fails, or whose process dies, leaves no visible change; what it left behind
+// is removed by the next open().
+#pragma once
+
+#include "base/owned_fd.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "node/archive.h"
+#include "node/image_index.h"
+#include "node/image_manifest.h"
+#include "node/image_staging.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tulle::node {
+
+struct ArchivedImage;
+
+struct ImageStoreOptions {
+  ArchiveLimits limits = {};
+  std::string skopeo = "skopeo";  // a path, or a name looked up in PATH
+  Duration pull_time_max = std::chrono::minutes(15);
+};
+
+// An image ready to run. A value.
+struct Image {
+  std::string id;  // "sha256:..."
+  ImageConfig config;
+  std::vector<std::string> layers;  // absolute paths, uppermost first: overlayfs's lowerdir
+};
+
+struct ListedImage {
+  std::string reference;  // familiar form: "hello:latest"
+  std::string id;
+  std::uint64_t size = 0;  // bytes of file contents in all its layers
+  std::string created;     // RFC 3339, or empty
+};
+
+class ImageStore final {
+ public:
+  // Makes the directory (mode 0700) where it is missing and cleans up after dead processes.
+  static Result<ImageStore> open(std::string directory, ImageStoreOptions options = {});
+
+  // Loads all images of a docker-archive or an OCI layout in a tar, perhaps compressed, under the
+  // names it holds. Returns the names, in familiar form. Errors say what is wrong with the file:
+  // io, malformed, exhausted, unsupported (for another platform).
+  Result<std::vector<std::string>> load_archive(const std::string& path) const;
+
+  // Makes an image of one layer: a static executable becomes its entrypoint, a directory its root
+  // file system. The same input gives the same image id. Returns the name in familiar form.
+  Result<std::string> import_path(std::string_view reference, const std::string& path) const;
+
+  // Fetches the image from its registry with skopeo. Errors: unavailable with what skopeo said,
+  // timed_out, unsupported when skopeo is not installed; and those of load_archive().
+  Result<void> pull(std::string_view reference) const;
+
+  // Sorted by name.
+  Result<std::vector<ListedImage>> list() const;
+
+  // `reference` is a name or an image id, which removes all names of that image. Layers that
+  // neither another image nor a pin needs are removed. Error: not_found.
+  Result<void> remove(std::string_view reference) const;
+
+  // `reference` is a name or an image id. Error: not_found, which says how to load it. The layers
+  // may be removed at any time after; a container is started from pin().
+  Result<Image> resolve(std::string_view reference) const;
+
+  // As resolve(), and keeps the image's layers until unpin(owner), across restarts. `owner` is a
+  // file name: letters, digits, '.', '_', '-'. Pinning again replaces what the owner pinned.
+  Result<Image> pin(std::string_view owner, std::string_view reference) const;
+
+  // What is not pinned is no error.
+  Result<void> unpin(std::string_view owner) const;
+
+  // All owners with pins, for a restarted node agent to unpin those that are gone.
+  Result<std::vector<std::string>> pinned() const;
+
+  // True when `reference` was loaded or imported (not pulled) under a name without a registry
+  // host: such an image is never looked for in a registry. False when it is not in the store.
+  Result<bool> is_local(std::string_view reference) const;
+
+  // Replaced by rename on each change of a name: watch its directory with inotify.
+  std::string index_path() const { return directory_ + "/index.json"; }
+
+ private:
+  enum class LockMode { shared, exclusive };
+
+  ImageStore(std::string directory, ImageStoreOptions options)
+      : directory_(std::move(directory)), options_(std::move(options)) {}
+
+  std::string layer_path(std::string_view digest) const;
+  std::string config_path(std::string_view digest) const;
+  Result<OwnedFd> lock(LockMode mode) const;
+  Result<ImageStaging> stage() const;
+
+  // These need the lock.
+  Result<ImageIndex> read_index() const;
+  Result<ImageDocument> read_document(std::string_view id) const;
+  Result<std::string> find_id(const ImageIndex& index, std::string_view reference) const;
+  Result<Image> read_image(const std::string& id) const;
+  Result<std::set<std::string>> live_files() const;
+  Result<std::optional<ImageStaging>> collect() const;
+  Result<void> adopt_layer(const ImageStaging& staging, const std::string& digest) const;
+  Result<std::optional<ImageStaging>> commit_locked(const ImageStaging& staging,
+                                                    const std::vector<ArchivedImage>& images,
+                                                    const ImageIndex& names) const;
+
+  // These take the lock where they need it (image_load.cc).
+  Result<std::vector<ArchivedImage>> stage_images(const ImageStaging& staging,
+                                                  const std::string& path) const;
+  Result<void> unpack_missing(const ImageStaging& staging, const ArchivedImage& image) const;
+  Result<void> commit(const ImageStaging& staging, const std::vector<ArchivedImage>& images,
+                      const ImageIndex& names) const;
+  Result<void> install(const ImageStaging& staging, const std::vector<ArchivedImage>& images,
+                       const ImageIndex& names) const;
+
+  std::string directory_;
+  ImageStoreOptions options_;
+};
+
+}  // namespace tulle::node
