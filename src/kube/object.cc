@@ -114,6 +114,8 @@ const json::array& array_at(const json::object& object, std::string_view path) {
 
 std::string scalar_text(const json::value& value) {
   if (const auto* string = value.if_string()) return std::string(text(*string));
+  // serialize() writes every double with an exponent.
+  if (value.is_double()) return fmt::format("{}", value.get_double());
   if (value.is_number() || value.is_bool()) return json::serialize(value);
   return {};
 }

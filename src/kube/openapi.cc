@@ -94,7 +94,7 @@ class Components final {
     } else {
       components_[name] = inline_schema(*kind.schema);
     }
-    json::value& versions = components_[name].get_object()["x-kubernetes-group-version-kind"];
+    json::value& versions = components_[name]["x-kubernetes-group-version-kind"];
     if (!versions.is_array()) versions.emplace_array();
     versions.get_array().push_back(group_version_kind(kind));
   }

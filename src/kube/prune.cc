@@ -1,11 +1,10 @@
 #include "kube/prune.h"
 
+#include "kube/object.h"
 #include "kube/quantity.h"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
-
-namespace json = boost::json;
 
 namespace tulle::kube {
 namespace {
@@ -28,13 +27,8 @@ bool is_zero(const Schema& schema, const json::value& value) {
 
 // "cpu: 1" and "cpu: 1000m" are the same amount; the canonical text makes equal ones equal.
 void canonicalize_quantity(json::value& value) {
-  Result<std::string> text = fail(Code::invalid_argument, "");
-  if (const json::string* given = value.if_string()) {
-    text = canonical_quantity(*given);
-  } else if (value.is_number()) {
-    text = canonical_quantity(json::serialize(value));
-  }
-  if (text) value = json::string(*text);
+  if (!value.is_string() && !value.is_number()) return;
+  if (Result<std::string> text = canonical_quantity(scalar_text(value))) value = *text;
 }
 
 class Pruner final {

@@ -51,7 +51,7 @@ std::string json_type(const json::value& value, bool with_number) {
     case json::kind::int64:
     case json::kind::uint64:
     case json::kind::double_:
-      return with_number ? "number " + json::serialize(value) : "number";
+      return with_number ? "number " + scalar_text(value) : "number";
   }
   return "value";
 }
@@ -112,8 +112,7 @@ class TypeChecker final {
 
   static std::optional<std::string> check_quantity(const json::value& value) {
     if (value.is_string() || value.is_number()) {
-      std::string text = value.is_string() ? std::string(string_or(value)) : json::serialize(value);
-      if (Quantity::parse(text)) return std::nullopt;
+      if (Quantity::parse(scalar_text(value))) return std::nullopt;
     }
     return "quantities must match the regular expression "
            "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
