@@ -40,6 +40,7 @@ struct Prepared {
   std::vector<SpawnOptions::Descriptor> descriptors;
   const char* directory;
   bool die_with_parent;
+  bool own_process_group;
   int parent;
   int report;
 };
@@ -76,6 +77,7 @@ bool place_descriptors(Prepared& prepared) {
   if (fine && prepared.die_with_parent) {
     fine = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == prepared.parent;
   }
+  if (fine && prepared.own_process_group) fine = ::setpgid(0, 0) == 0;
   if (fine && prepared.directory != nullptr) fine = ::chdir(prepared.directory) == 0;
   if (fine) {
     char** environment =
@@ -113,6 +115,7 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, EpollDriver& driver,
                     .descriptors = options.descriptors,
                     .directory = options.directory.empty() ? nullptr : options.directory.c_str(),
                     .die_with_parent = options.die_with_parent,
+                    .own_process_group = options.own_process_group,
                     .parent = ::getpid(),
                     .report = report[1]};
   const pid_t pid = ::fork();

@@ -23,6 +23,8 @@ struct SpawnOptions {
   };
   std::vector<Descriptor> descriptors = {};
   bool die_with_parent = false;  // SIGKILL when the thread that spawned it ends
+  // Out of the terminal's foreground group: Ctrl-C reaches only us.
+  bool own_process_group = false;
 };
 
 struct ExitStatus {

@@ -1,0 +1,141 @@
+#include "app/pod_registry.h"
+
+#include "base/log.h"
+#include "rt/combine.h"
+#include "rt/sync.h"
+
+#include <sys/stat.h>
+
+namespace tulle::app {
+
+namespace {
+
+constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
+constexpr std::size_t kAnswersMax = 4096;
+
+mesh::HandoverMessage answer_to(const std::string& uid, const Result<void>& outcome,
+                                mesh::HandoverType fine) {
+  if (outcome) return {.type = fine, .uid = uid};
+  return {.type = mesh::HandoverType::failed, .uid = uid, .message = outcome.error().message};
+}
+
+bool same_file(const OwnedFd& a, const OwnedFd& b) {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(a.get(), &first) == 0 && ::fstat(b.get(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+}  // namespace
+
+struct PodRegistry::Session {
+  Session(rt::Loop& loop, std::unique_ptr<net::FdChannel> connected)
+      : channel(std::move(connected)), answers(loop, kAnswersMax) {}
+
+  // An agent that reads no answers loses them: it will connect again.
+  void answer(const mesh::HandoverMessage& message) { answers.try_push(mesh::encode(message)); }
+
+  rt::Task<void> send_answers() {
+    while (auto next = co_await answers.pop()) {
+      const auto sent = co_await channel->send({.bytes = *std::move(next), .fds = {}});
+      if (!sent) co_return;
+    }
+  }
+
+  std::unique_ptr<net::FdChannel> channel;
+  rt::Queue<std::string> answers;
+  std::set<std::string> offered;
+};
+
+rt::Task<void> PodRegistry::serve(net::FdChannelListener& listener) {
+  for (;;) {
+    auto channel = co_await listener.accept();
+    if (channel) {
+      channels_.spawn(serve_agent(*std::move(channel)));
+    } else {
+      co_await rt::sleep(loop_, kAcceptRetry);
+    }
+  }
+}
+
+rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel) {
+  const auto session = std::make_shared<Session>(loop_, std::move(channel));
+  rt::Scope sender(loop_);
+  sender.spawn(session->send_answers());
+  for (;;) {
+    auto received = co_await session->channel->receive();
+    if (!received) co_return;
+    const auto message = mesh::decode_handover(received->bytes);
+    if (!message) {
+      log::error("the node agent sent nonsense", {{"why", message.error().message}});
+      co_return;
+    }
+    switch (message->type) {
+      case mesh::HandoverType::offer:
+        offer(session, *message, std::move(received->fds));
+        break;
+      case mesh::HandoverType::withdraw:
+        session->offered.erase(message->uid);
+        withdraw(message->uid, [session, uid = message->uid](const Result<void>& outcome) {
+          session->answer(answer_to(uid, outcome, mesh::HandoverType::withdrawn));
+        });
+        break;
+      case mesh::HandoverType::synced: drop_others(session->offered); break;
+      case mesh::HandoverType::accepted:
+      case mesh::HandoverType::withdrawn:
+      case mesh::HandoverType::failed: co_return;  // not an agent's to say
+    }
+  }
+}
+
+void PodRegistry::offer(const std::shared_ptr<Session>& session,
+                        const mesh::HandoverMessage& message, std::vector<OwnedFd> fds) {
+  if (fds.size() != 1) {
+    session->answer({.type = mesh::HandoverType::failed, .uid = message.uid,
+                     .message = "an offer needs exactly one descriptor"});
+    return;
+  }
+  session->offered.insert(message.uid);
+  const auto answer = [session, uid = message.uid](const Result<void>& outcome) {
+    session->answer(answer_to(uid, outcome, mesh::HandoverType::accepted));
+  };
+  // An agent that came back offers what is held already: the sockets stay as they are.
+  const auto held = pods_.find(message.uid);
+  if (held != pods_.end() && same_file(held->second->space->fd, fds[0])) return answer({});
+  auto pod = std::make_shared<proxy::Pod>();
+  pod->uid = message.uid;
+  pod->name = message.pod;
+  pod->address = message.address;
+  pod->space = std::make_shared<net::Namespace>(message.pod.to_string(), std::move(fds[0]));
+  pods_[message.uid] = pod;
+  publish();
+  actions_.attach(pod, [this, answer, uid = message.uid](const Result<void>& outcome) {
+    if (!outcome) {
+      pods_.erase(uid);
+      publish();
+    }
+    answer(outcome);
+  });
+}
+
+void PodRegistry::withdraw(const std::string& uid, Actions::Done done) {
+  if (pods_.erase(uid) == 0) return done({});
+  publish();
+  actions_.detach(uid, std::move(done));
+}
+
+void PodRegistry::drop_others(const std::set<std::string>& offered) {
+  std::vector<std::string> gone;
+  for (const auto& [uid, pod] : pods_) {
+    if (!offered.contains(uid)) gone.push_back(uid);
+  }
+  for (const std::string& uid : gone) withdraw(uid, [](const Result<void>&) {});
+}
+
+void PodRegistry::publish() {
+  auto table = std::make_shared<proxy::PodTable>();
+  for (const auto& [uid, pod] : pods_) table->emplace(pod->address, pod);
+  actions_.publish(std::move(table));
+}
+
+}  // namespace tulle::app

@@ -1,0 +1,153 @@
+#include "app/proxy_role.h"
+
+#include "app/admin.h"
+#include "app/instance.h"
+#include "app/pod_registry.h"
+#include "app/report.h"
+#include "app/snapshot_source.h"
+#include "app/worker_thread.h"
+#include "base/log.h"
+#include "kubeclient/http_client.h"
+#include "kubeclient/kubeconfig.h"
+#include "net/pki.h"
+#include "rt/process.h"
+
+#include <csignal>
+#include <thread>
+
+namespace tulle::app {
+
+namespace {
+
+class ProxyRole final {
+ public:
+  ProxyRole(rt::Loop& loop, rt::EpollDriver& driver, const ProxyOptions& options, Random random)
+      : loop_(loop), driver_(driver), options_(options), random_(random) {}
+
+  Result<void> start() {
+    TRY_VOID(start_workers());
+    TRY_VOID(start_admin());
+    TRY(const auto config, kubeclient::load_kubeconfig(options_.kubeconfig));
+    TRY(client_, kubeclient::HttpClient::create(loop_, network_, config));
+    source_ = std::make_unique<SnapshotSource>(
+        loop_, *client_, random_, options_.networks,
+        [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
+    tasks_.spawn(take_pods());
+    return {};
+  }
+
+ private:
+  Result<void> start_workers() {
+    // A resolver of the host that is missing shows when something is forwarded.
+    const auto resolv_conf = read_file("/etc/resolv.conf");
+    const auto resolvers = dns::parse_resolvers(resolv_conf ? *resolv_conf : std::string());
+    const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+    const std::size_t count = options_.workers != 0 ? options_.workers : cores;
+    for (std::size_t i = 0; i < count; ++i) {
+      WorkerThread::Options options;
+      options.proxy.front_door.ingress = options_.ingress;
+      options.proxy.front_door.worker = i;
+      options.proxy.front_door.workers = count;
+      options.dns.address = options_.dns;
+      options.dns.forwarder.resolvers = resolvers;
+      options.seed = random_.next();
+      TRY(auto worker, WorkerThread::start(loop_, metrics_, std::move(options)));
+      workers_.push_back(std::move(worker));
+    }
+    return {};
+  }
+
+  Result<void> start_admin() {
+    if (!options_.admin_socket.empty()) {
+      TRY(auto listener, network_.listen_unix(options_.admin_socket));
+      admin_servers_.push_back(std::make_unique<http::Server>(
+          loop_, std::move(listener), admin_, http::Server::Options{}));
+    }
+    if (options_.admin) {
+      auto listener = network_.listen({.at = *options_.admin});
+      if (!listener) {
+        log::warn("no metrics over TCP; choose another port with --admin-port",
+                  {{"why", listener.error().message}});
+        return {};
+      }
+      admin_servers_.push_back(std::make_unique<http::Server>(
+          loop_, *std::move(listener), admin_, http::Server::Options{}));
+    }
+    return {};
+  }
+
+  void publish(const mesh::SnapshotPtr& snapshot) {
+    metrics_.generation().set(static_cast<double>(snapshot->generation()));
+    for (const auto& worker : workers_) worker->set_snapshot(snapshot);
+  }
+
+  // Pods are accepted only once it is known where their requests go.
+  rt::Task<void> take_pods() {
+    co_await source_->ready();
+    if (!options_.handover_socket.empty()) {
+      auto listener = net::FdChannelListener::listen(loop_, driver_, options_.handover_socket);
+      if (!listener) {
+        log::error("pods cannot be taken", {{"why", listener.error().message}});
+        co_return;
+      }
+      handover_ = *std::move(listener);
+      tasks_.spawn(registry_.serve(*handover_));
+    }
+    notify_ready(options_.ready_fd);
+  }
+
+  PodRegistry::Actions actions() {
+    return {.publish =
+                [this](const proxy::PodTablePtr& pods) {
+                  metrics_.pods().set(static_cast<double>(pods->size()));
+                  for (const auto& worker : workers_) worker->set_pods(pods);
+                },
+            .attach =
+                [this](std::shared_ptr<const proxy::Pod> pod, PodRegistry::Actions::Done done) {
+                  WorkerThread& worker = worker_of(pod->uid);
+                  worker.listen_in(std::move(pod), std::move(done));
+                },
+            .detach =
+                [this](const std::string& uid, PodRegistry::Actions::Done done) {
+                  worker_of(uid).leave(uid, std::move(done));
+                }};
+  }
+
+  WorkerThread& worker_of(const std::string& uid) {
+    return *workers_[std::hash<std::string>{}(uid) % workers_.size()];
+  }
+
+  rt::Loop& loop_;
+  rt::EpollDriver& driver_;
+  const ProxyOptions& options_;
+  Random random_;
+  net::KernelNetwork network_{loop_, driver_};
+  obs::Registry metrics_registry_;
+  proxy::Metrics metrics_{metrics_registry_};
+  Admin admin_{metrics_registry_};
+  std::vector<std::unique_ptr<http::Server>> admin_servers_;
+  std::vector<std::unique_ptr<WorkerThread>> workers_;
+  std::unique_ptr<kubeclient::HttpClient> client_;
+  std::unique_ptr<SnapshotSource> source_;
+  PodRegistry registry_{loop_, actions()};
+  std::unique_ptr<net::FdChannelListener> handover_;
+  rt::Scope tasks_{loop_};
+};
+
+Random seeded() { return Random(std::stoull(net::random_hex(8), nullptr, 16)); }
+
+}  // namespace
+
+int run_proxy(const ProxyOptions& options) {
+  auto driver = rt::EpollDriver::create();
+  if (!driver) return report(driver.error());
+  rt::Loop loop(*driver);
+  const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT});
+  if (!signals) return report(signals.error());
+  ProxyRole role(loop, *driver, options, seeded());
+  if (const auto started = role.start(); !started) return report(started.error());
+  loop.run((*signals)->next());
+  return 0;
+}
+
+}  // namespace tulle::app

@@ -1,0 +1,27 @@
+// The proxy process: the data plane and DNS of the node, pointed at a Kubernetes API.
+#pragma once
+
+#include "base/address.h"
+#include "mesh/snapshot.h"
+
+#include <optional>
+#include <string>
+
+namespace tulle::app {
+
+struct ProxyOptions {
+  std::string kubeconfig = {};
+  std::string handover_socket = {};  // where the node agent hands over pods; empty: no pods
+  std::string admin_socket = {};     // Unix socket of the admin server
+  std::optional<SocketAddress> admin = std::nullopt;    // and its TCP address
+  std::optional<SocketAddress> ingress = std::nullopt;
+  SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
+  mesh::Networks networks = {};
+  std::size_t workers = 0;  // 0: one per core
+  int ready_fd = -1;        // told "ready" once the first Snapshot is in use
+};
+
+// Runs until SIGTERM. Returns the exit code; what went wrong is on standard error.
+int run_proxy(const ProxyOptions& options);
+
+}  // namespace tulle::app

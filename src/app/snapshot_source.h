@@ -1,0 +1,50 @@
+// Watches a Kubernetes API and compiles what it sees into Snapshots.
+#pragma once
+
+#include "compile/compiler.h"
+#include "kubeclient/cache.h"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace tulle::app {
+
+class SnapshotSource final {
+ public:
+  using Publish = std::function<void(mesh::SnapshotPtr)>;
+
+  // All must outlive it. `publish` is called on the loop: first when everything has been listed
+  // once, then at the end of each turn in which something changed.
+  SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Random& random,
+                 const mesh::Networks& networks, Publish publish);
+
+  // Until the first Snapshot was published.
+  rt::Task<void> ready();
+
+ private:
+  class Build final : public rt::Runnable {
+   public:
+    explicit Build(SnapshotSource& owner) : owner_(owner) {}
+    void run() override { owner_.build(); }
+
+   private:
+    SnapshotSource& owner_;
+  };
+
+  void feed(compile::Kind kind, const kubeclient::ObjectPtr& before,
+            const kubeclient::ObjectPtr& after);
+  void build();
+  void say_problems();
+
+  rt::Loop& loop_;
+  compile::Compiler compiler_;
+  Publish publish_;
+  mesh::SnapshotPtr published_;
+  std::vector<std::string> said_;  // problems that are in the log already
+  bool synced_ = false;
+  Build build_{*this};
+  std::vector<std::unique_ptr<kubeclient::Cache>> caches_;
+};
+
+}  // namespace tulle::app

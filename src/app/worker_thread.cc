@@ -1,0 +1,52 @@
+#include "app/worker_thread.h"
+
+namespace tulle::app {
+
+WorkerThread::Parts::Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics,
+                           const Options& options)
+    : network(loop, driver),
+      proxy(loop, network, Random(options.seed), metrics, options.proxy),
+      dns(loop, network, Random(~options.seed), options.dns) {}
+
+Result<std::unique_ptr<WorkerThread>> WorkerThread::start(rt::Loop& home, proxy::Metrics& metrics,
+                                                          Options options) {
+  auto worker = std::unique_ptr<WorkerThread>(new WorkerThread(home));
+  auto body = [self = worker.get(), &metrics, options = std::move(options)](
+                  rt::Loop& loop, rt::EpollDriver& driver) {
+    Parts parts(loop, driver, metrics, options);
+    self->parts_ = &parts;
+    loop.run();
+  };
+  TRY(worker->thread_, rt::LoopThread::start(std::move(body)));
+  return worker;
+}
+
+void WorkerThread::set_snapshot(mesh::SnapshotPtr snapshot) {
+  thread_->post([this, snapshot = std::move(snapshot)] {
+    parts_->proxy.set_snapshot(snapshot);
+    parts_->dns.set_snapshot(snapshot);
+  });
+}
+
+void WorkerThread::set_pods(proxy::PodTablePtr pods) {
+  thread_->post([this, pods = std::move(pods)] { parts_->proxy.set_pods(pods); });
+}
+
+void WorkerThread::listen_in(std::shared_ptr<const proxy::Pod> pod, Done done) {
+  thread_->post([this, pod = std::move(pod), done = std::move(done)] {
+    auto outcome = parts_->dns.listen_in(pod->uid, pod->name, pod->space);
+    if (outcome) outcome = parts_->proxy.listen_in(pod);
+    if (!outcome) parts_->dns.leave(pod->uid);
+    home_.post([done, outcome = std::move(outcome)] { done(outcome); });
+  });
+}
+
+void WorkerThread::leave(const std::string& uid, Done done) {
+  thread_->post([this, uid, done = std::move(done)] {
+    parts_->proxy.leave(uid);
+    parts_->dns.leave(uid);
+    home_.post([done] { done({}); });
+  });
+}
+
+}  // namespace tulle::app

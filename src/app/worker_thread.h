@@ -1,0 +1,49 @@
+// One loop of the data plane on a thread of its own: proxy and DNS for the pods it is given.
+#pragma once
+
+#include "dns/server.h"
+#include "net/kernel_network.h"
+#include "proxy/worker.h"
+#include "rt/loop_thread.h"
+
+#include <functional>
+#include <memory>
+
+namespace tulle::app {
+
+class WorkerThread final {
+ public:
+  struct Options {
+    proxy::Worker::Options proxy;
+    dns::ServerOptions dns;
+    std::uint64_t seed = 0;
+  };
+  // `home` is the loop that callbacks run on; it and `metrics` must outlive the thread.
+  static Result<std::unique_ptr<WorkerThread>> start(rt::Loop& home, proxy::Metrics& metrics,
+                                                     Options options);
+
+  using Done = std::function<void(Result<void>)>;
+  void set_snapshot(mesh::SnapshotPtr snapshot);
+  void set_pods(proxy::PodTablePtr pods);
+  // Opens the pod's listeners here; `done` runs at home.
+  void listen_in(std::shared_ptr<const proxy::Pod> pod, Done done);
+  void leave(const std::string& uid, Done done);
+
+ private:
+  // What lives on the thread.
+  struct Parts {
+    Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics,
+          const Options& options);
+    net::KernelNetwork network;
+    proxy::Worker proxy;
+    dns::Server dns;
+  };
+
+  explicit WorkerThread(rt::Loop& home) : home_(home) {}
+
+  rt::Loop& home_;
+  Parts* parts_ = nullptr;  // touched on the thread only
+  std::unique_ptr<rt::LoopThread> thread_;
+};
+
+}  // namespace tulle::app
