@@ -58,8 +58,8 @@ endif()
 # tulle_layer(NAME [DEPS target...]): every source of src/NAME becomes library tulle_NAME; its
 # *_test.cc become the test program NAME_test, its *_fuzz.cc one fuzz target each.
 #
-# A fuzz target is in the test build too, as test fuzz/NAME: it replays the layer's corpus/NAME and
-# then tries a few thousand inputs, the same ones every time.
+# A fuzz target is in the test build too, as test fuzz/NAME: it replays test/corpus/NAME and then
+# tries a few thousand inputs, the same ones every time.
 function(tulle_layer name)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -89,8 +89,7 @@ function(tulle_layer name)
       target_link_libraries(${target} PRIVATE tulle_${name})
       target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-      string(REGEX REPLACE "_fuzz$" "" subject ${target})
-      set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/${name}/corpus/${subject})
+      set(corpus ${PROJECT_SOURCE_DIR}/test/corpus/${target})
       file(GLOB corpus_if_any LIST_DIRECTORIES true ${corpus})
       add_test(NAME fuzz/${target}
         COMMAND ${target} -seed=1 -runs=5000 -max_total_time=30 -verbosity=0 ${corpus_if_any})
