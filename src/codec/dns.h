@@ -79,7 +79,7 @@ struct DnsSrv {
   bool operator==(const DnsSrv&) const = default;
 };
 struct DnsTxt {
-  std::vector<std::string> strings = {};  // at most 255 bytes each
+  std::vector<std::string> strings = {};  // at least one, at most 255 bytes each
   bool operator==(const DnsTxt&) const = default;
 };
 struct DnsSoa {

@@ -119,6 +119,7 @@ Result<DnsData> read_txt(Reader& reader, std::size_t end) {
     TRY(const std::string_view text, reader.bytes(size));
     data.strings.emplace_back(text);
   }
+  if (data.strings.empty()) return fail(Code::malformed, "a TXT record without a string");
   return data;
 }
 

@@ -116,6 +116,8 @@ TEST(Dns, refuses_broken_messages) {
        "offset 24: the data of a record are longer or shorter than it says"},
       {header(0, 0, 1, 0, 0) + "\0\0\x10\0\x01\0\0\0\0\0\x02\x05" "ab"s,
        "offset 24: the message ends in the middle"},
+      {header(0, 0, 1, 0, 0) + "\0\0\x10\0\x01\0\0\0\0\0\0"s,
+       "offset 23: a TXT record without a string"},
       {header(0, 0, 0, 0, 2) + "\0\0\x29\0\0\0\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\0"s,
        "offset 34: two OPT records"},
       {header(0, 0, 0, 0, 1) + "\x01" "a\0\0\x29\0\0\0\0\0\0\0\0"s,

@@ -7,6 +7,7 @@
 #include <boost/json/value_stack.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <unordered_set>
 
@@ -72,6 +73,7 @@ struct Handler {
 
   json::value_stack stack = {};
   KeyTracker* keys = nullptr;
+  std::string number_text = {};
 
   bool on_document_begin(ErrorCode&) { return true; }
   bool on_document_end(ErrorCode&) { return true; }
@@ -106,16 +108,29 @@ struct Handler {
     stack.push_string(last);
     return value_ended();
   }
-  bool on_number_part(Text, ErrorCode&) { return true; }
+  bool on_number_part(Text part, ErrorCode&) {
+    number_text.append(view(part));
+    return true;
+  }
   bool on_int64(std::int64_t number, Text, ErrorCode&) {
+    number_text.clear();
     stack.push_int64(number);
     return value_ended();
   }
   bool on_uint64(std::uint64_t number, Text, ErrorCode&) {
+    number_text.clear();
     stack.push_uint64(number);
     return value_ended();
   }
-  bool on_double(double number, Text, ErrorCode& error) {
+  // This Boost's own number is off by a few bits at times: a value must survive being read and
+  // written again and again. It serves only to tell overflow from underflow.
+  bool on_double(double nearly, Text last, ErrorCode& error) {
+    number_text.append(view(last));
+    double number = nearly;
+    const char* const end = number_text.data() + number_text.size();
+    const auto [stop, problem] = std::from_chars(number_text.data(), end, number);
+    number_text.clear();
+    if (problem == std::errc::result_out_of_range) number = nearly;
     if (!std::isfinite(number)) {
       error = json::error::exponent_overflow;
       return false;

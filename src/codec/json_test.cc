@@ -4,6 +4,8 @@
 #include <boost/json/value.hpp>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 namespace tulle::codec {
 namespace {
 
@@ -28,7 +30,16 @@ TEST(Json, reads_what_it_writes) {
 
 TEST(Json, writes_numbers_as_go_does) {
   EXPECT_EQ(to_json(*parse_json("[1.0, 0.5, 1e2, 1e21, 1e-7, 0.000001, -0.0, 3.14]")),
-            "[1,0.5,100,1e+21,1e-7,0.000001,-0,3.14]");
+            "[1,0.5,100,1e+21,1e-7,0.000001,0,3.14]");
+}
+
+TEST(Json, reads_doubles_to_the_last_bit) {
+  for (const std::string_view text : {"0.1", "-2.2250738585072014e-308", "1.7976931348623157e+308",
+                                      "1.8446744073444445e+32", "123456789.12345679", "5e-324"}) {
+    EXPECT_EQ(to_json(*parse_json(text)), to_json(*parse_json(to_json(*parse_json(text)))));
+    EXPECT_EQ(*parse_json(text)->if_double(), std::strtod(text.data(), nullptr)) << text;
+  }
+  EXPECT_EQ(*parse_json("1e-999")->if_double(), 0);
 }
 
 TEST(Json, keeps_the_kind_of_integers) {

@@ -59,6 +59,7 @@ void write_double(std::string& out, double number) {
     return;
   }
   const double size = std::abs(number);
+  if (size == 0) number = 0;  // "-0" would come back as the integer 0
   const bool plain = size == 0 || (size >= 1e-6 && size < 1e21);
   const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
   std::array<char, 64> digits{};
