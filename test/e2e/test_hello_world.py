@@ -8,9 +8,9 @@ from waiting import wait_until
 
 
 def counts_by_pod(text, app):
-    """`fetch` ends with a line per answering pod: its count and its name."""
-    return {name: int(count) for count, name in
-            re.findall(rf"^\s*(\d+)\s+({app}-[\w-]+)\s*$", text, re.MULTILINE)}
+    """`fetch` prints a line for each pod that answered: `pod NAME: COUNT`."""
+    return {name: int(count) for name, count in
+            re.findall(rf"^pod ({app}-[\w-]+): (\d+)$", text, re.MULTILINE)}
 
 
 def fetch(instance, url, count):
