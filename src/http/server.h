@@ -75,9 +75,9 @@ class Exchange final {
   // the connection, with the bytes that were read already first. It may outlive handle().
   rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(const codec::ResponseHead& head);
 
-  // Done when the client has closed or reset the connection. Until the request's body was read to its
-  // end (the empty piece), only reads of the body find out. What the client sends meanwhile is kept, up to the size of the
-  // buffer. To be used in rt::race; one at a time.
+  // Done when the client has closed or reset the connection. Until the request's body was read to
+  // its end (the empty piece), only reads of the body find out. What the client sends meanwhile is
+  // kept, up to the size of the buffer. To be used in rt::race; one at a time.
   rt::Task<void> client_gone();
 
   // Whether a head was given: then the status cannot change any more.

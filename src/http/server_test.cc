@@ -382,7 +382,8 @@ TEST(Server, ends_a_watch_when_the_client_goes) {
 
 TEST(Server, hands_over_the_connection_with_what_was_read_of_it) {
   Served served;
-  served.client.say("GET /raw HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\nab");
+  served.client.say(
+      "GET /raw HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\nab");
   EXPECT_EQ(served.client.hear(),
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\nab");
   served.client.say("more than eight bytes");
