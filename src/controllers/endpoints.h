@@ -1,0 +1,41 @@
+// EndpointSlices and Endpoints: which pods stand behind a Service, and how they are.
+#pragma once
+
+#include "controllers/shared.h"
+
+#include <vector>
+
+namespace tulle::controllers {
+
+class EndpointsController final {
+ public:
+  // As upstream: more endpoints make another slice.
+  static constexpr std::size_t endpoints_per_slice_max = 100;
+  // Of Endpoints, which is one object for all.
+  static constexpr std::size_t addresses_max = 1000;
+
+  explicit EndpointsController(Shared& shared);
+  rt::Task<void> run();
+
+ private:
+  rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
+  rt::Task<ApiResult<void>> write_slices(ObjectPtr service, std::vector<json::object> wanted);
+  rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing,
+                                        json::object wanted);
+  rt::Task<ApiResult<void>> write_endpoints(ObjectPtr service, json::object wanted);
+  void enqueue_services_of(const json::object& pod);
+
+  Shared& shared_;
+  kubeclient::WorkQueue queue_;
+  kubeclient::Reconcile reconcile_;
+};
+
+// The slices (without metadata) of a service over these pods: grouped by the numbers that its target
+// ports have in each pod, in order of address. Pure.
+std::vector<json::object> slices_for(const json::object& service,
+                                     const std::vector<ObjectPtr>& pods);
+
+// The Endpoints object (without metadata) that says the same.
+json::object endpoints_for(const json::object& service, const std::vector<ObjectPtr>& pods);
+
+}  // namespace tulle::controllers
