@@ -18,8 +18,8 @@ struct Base64Options {
 
 std::string base64_encode(std::string_view bytes, Base64Options options = {});
 
-// Strict: exactly what base64_encode() makes, so every text has one spelling; line ends are skipped,
-// as Go does and Secrets in the wild need. Error: malformed, names the offset.
+// Strict: exactly what base64_encode() makes, so every text has one spelling; line ends are
+// skipped, as Go does and Secrets in the wild need. Error: malformed, names the offset.
 Result<std::string> base64_decode(std::string_view text, Base64Options options = {});
 
 }  // namespace tulle::codec

@@ -50,7 +50,7 @@ inline constexpr std::size_t dns_name_bytes_max = 255;     // on the wire
 inline constexpr std::size_t dns_label_bytes_max = 63;     //
 inline constexpr std::size_t dns_udp_bytes_default = 512;  // what a client without EDNS takes
 inline constexpr std::size_t dns_message_bytes_max = 65535;
-inline constexpr std::size_t dns_records_max = 4096;       // of one message
+inline constexpr std::size_t dns_records_max = 4096;  // of one message
 
 struct DnsQuestion {
   std::string name = {};
@@ -139,9 +139,9 @@ Result<DnsMessage> parse_dns(std::string_view bytes);
 
 // The wire form, owner names and the names in CNAME, PTR, NS and SOA compressed. If it would be
 // longer than bytes_max: additionals that do not fit are left out, then authorities; and of the
-// answers the last ones, with TC set, since a client that cannot ask by TCP makes do with the first.
-// The questions and EDNS stay. Error: invalid_argument for a name, text or datum that has no wire
-// form; exhausted where not even the questions fit.
+// answers the last ones, with TC set, since a client that cannot ask by TCP makes do with the
+// first. The questions and EDNS stay. Error: invalid_argument for a name, text or datum that has no
+// wire form; exhausted where not even the questions fit.
 Result<std::string> build_dns(const DnsMessage& message,
                               std::size_t bytes_max = dns_message_bytes_max);
 

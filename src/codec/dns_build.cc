@@ -163,11 +163,10 @@ std::size_t edns_size(const DnsMessage& message) {
 
 unsigned flags_of(const DnsMessage& message) {
   const auto bit = [](bool set, int position) { return set ? 1U << position : 0U; };
-  return bit(message.response, 15) | (message.opcode & 15U) << 11 |
-         bit(message.authoritative, 10) | bit(message.truncated, 9) |
-         bit(message.recursion_desired, 8) | bit(message.recursion_available, 7) |
-         bit(message.authentic_data, 5) | bit(message.checking_disabled, 4) |
-         (static_cast<unsigned>(message.rcode) & 15U);
+  return bit(message.response, 15) | (message.opcode & 15U) << 11 | bit(message.authoritative, 10) |
+         bit(message.truncated, 9) | bit(message.recursion_desired, 8) |
+         bit(message.recursion_available, 7) | bit(message.authentic_data, 5) |
+         bit(message.checking_disabled, 4) | (static_cast<unsigned>(message.rcode) & 15U);
 }
 
 // Writes records as long as they end before `end`; how many those were.
@@ -186,7 +185,8 @@ Result<std::size_t> write_fitting(Writer& writer, const std::vector<DnsRecord>& 
 
 Result<void> check_counts(const DnsMessage& message) {
   if (message.questions.size() + message.answers.size() + message.authorities.size() +
-          message.additionals.size() >= dns_records_max) {
+          message.additionals.size() >=
+      dns_records_max) {
     return fail(Code::invalid_argument, "too many records for a message");
   }
   if (static_cast<unsigned>(message.rcode) > 15 && !message.edns) {

@@ -67,10 +67,13 @@ TEST(Dns, reads_what_it_writes) {
 TEST(Dns, writes_a_known_answer_with_its_name_compressed) {
   DnsMessage message = {.id = 0x1234, .response = true};
   message.questions = {{.name = "a.b"}};
-  message.answers = {
-      {.name = "a.b", .type = DnsType::cname, .ttl_s = 1, .data = DnsName{"c.b"}}};
-  EXPECT_EQ(*build_dns(message), header(0x8000, 1, 1, 0, 0) + "\x01" "a\x01" "b\0\0\x01\0\x01"s +
-                                     "\xc0\x0c\0\x05\0\x01\0\0\0\x01\0\x04\x01" "c\xc0\x0e"s);
+  message.answers = {{.name = "a.b", .type = DnsType::cname, .ttl_s = 1, .data = DnsName{"c.b"}}};
+  EXPECT_EQ(*build_dns(message), header(0x8000, 1, 1, 0, 0) +
+                                     "\x01"
+                                     "a\x01"
+                                     "b\0\0\x01\0\x01"s +
+                                     "\xc0\x0c\0\x05\0\x01\0\0\0\x01\0\x04\x01"
+                                     "c\xc0\x0e"s);
 }
 
 TEST(Dns, reads_flags_and_extended_rcode) {
@@ -89,12 +92,17 @@ TEST(Dns, escapes_bytes_of_labels_that_text_cannot_hold) {
   message.questions = {{.name = "a\\.b\\\\.\\000\\032\\255.c"}};
   const auto wire = build_dns(message);
   ASSERT_TRUE(wire);
-  EXPECT_EQ(wire->substr(12, 14), "\x04" "a.b\\\x03\0 \xff\x01" "c\0\0\x01"s);
+  EXPECT_EQ(wire->substr(12, 14),
+            "\x04"
+            "a.b\\\x03\0 \xff\x01"
+            "c\0\0\x01"s);
   EXPECT_EQ(parse_dns(*wire)->questions, message.questions);
 }
 
 TEST(Dns, refuses_broken_messages) {
-  const std::string question = "\x01" "a\0\0\x01\0\x01"s;
+  const std::string question =
+      "\x01"
+      "a\0\0\x01\0\x01"s;
   const std::string record = "\0\0\x01\0\x01\0\0\0\0"s;  // up to its length
   const struct {
     std::string wire;
@@ -104,23 +112,28 @@ TEST(Dns, refuses_broken_messages) {
       {header(0, 1, 0, 0, 0), "offset 12: a name runs out of the message"},
       {header(0, 0, 0, 0, 0) + "x", "offset 12: bytes behind the last record"},
       {header(0, 1, 0, 0, 0) + "\xc0\x0c\0\x01\0\x01"s, "offset 12: a pointer does not point back"},
-      {header(0, 1, 0, 0, 0) + "\x01" "a\xc0\x0c\0\x01\0\x01"s,
+      {header(0, 1, 0, 0, 0) + "\x01"
+                               "a\xc0\x0c\0\x01\0\x01"s,
        "offset 12: a pointer does not point back"},
       {header(0, 1, 0, 0, 0) + "\xc0\x20\0\x01\0\x01"s, "offset 12: a pointer does not point back"},
       {header(0, 1, 0, 0, 0) + "\xc0", "offset 12: a pointer is cut off"},
       {header(0, 1, 0, 0, 0) + "\x41x", "offset 12: a label of unknown type"},
       {header(0, 1, 0, 0, 0) + "\x05x", "offset 12: a label runs out of the message"},
-      {header(0, 0, 1, 0, 0) + record + "\0\x03\1\2\3"s, "offset 23: an address of the wrong length"},
-      {header(0, 0, 1, 0, 0) + record + "\0\x04\1\2\3"s, "offset 23: the message ends in the middle"},
+      {header(0, 0, 1, 0, 0) + record + "\0\x03\1\2\3"s,
+       "offset 23: an address of the wrong length"},
+      {header(0, 0, 1, 0, 0) + record + "\0\x04\1\2\3"s,
+       "offset 23: the message ends in the middle"},
       {header(0, 0, 1, 0, 0) + "\0\0\x05\0\x01\0\0\0\0\0\x02\0\0"s,
        "offset 24: the data of a record are longer or shorter than it says"},
-      {header(0, 0, 1, 0, 0) + "\0\0\x10\0\x01\0\0\0\0\0\x02\x05" "ab"s,
+      {header(0, 0, 1, 0, 0) + "\0\0\x10\0\x01\0\0\0\0\0\x02\x05"
+                               "ab"s,
        "offset 24: the message ends in the middle"},
       {header(0, 0, 1, 0, 0) + "\0\0\x10\0\x01\0\0\0\0\0\0"s,
        "offset 23: a TXT record without a string"},
       {header(0, 0, 0, 0, 2) + "\0\0\x29\0\0\0\0\0\0\0\0\0\0\x29\0\0\0\0\0\0\0\0"s,
        "offset 34: two OPT records"},
-      {header(0, 0, 0, 0, 1) + "\x01" "a\0\0\x29\0\0\0\0\0\0\0\0"s,
+      {header(0, 0, 0, 0, 1) + "\x01"
+                               "a\0\0\x29\0\0\0\0\0\0\0\0"s,
        "offset 25: an OPT record has a name"},
       {"\x12\x34\0\0\xff\xff\0\0\0\0\0\0"s, "offset 12: too many records"},
   };
@@ -155,8 +168,7 @@ TEST(Dns, refuses_to_write_what_has_no_wire_form) {
     return !wire && wire.error().code == Code::invalid_argument;
   };
   for (const std::string& name :
-       {"a..b"s, ".a"s, "a\\"s, "a\\25"s, "a\\256"s, std::string(64, 'x'),
-        [] {
+       {"a..b"s, ".a"s, "a\\"s, "a\\25"s, "a\\256"s, std::string(64, 'x'), [] {
           std::string name;
           for (int i = 0; i < 128; ++i) name += "x.";
           return name;

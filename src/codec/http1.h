@@ -40,40 +40,40 @@ struct Http1Limits {
 // Why a message was refused.
 enum class Http1Reason : std::uint8_t {
   ok,
-  bad_method,               // not a token
-  method_too_long,          //
-  bad_target_character,     // space, control, '#', or not ASCII
-  bad_target_form,          // RFC 9112 §3.2: not the form that the method takes
-  target_too_long,          //
-  bad_version,              // not HTTP/d.d
-  unsupported_version,      // HTTP, but not 1.x
-  bad_status,               // not three digits from 100 on
-  bad_reason_character,     //
-  head_too_large,           //
-  too_many_fields,          //
-  empty_field_name,         //
-  bad_name_character,       //
-  space_before_colon,       //
-  obs_fold,                 // a field line that goes on in the next
-  bad_value_character,      // a control character
-  bare_cr,                  // CR without LF
-  bare_lf,                  // LF without CR
-  missing_host,             // in HTTP/1.1
-  duplicate_host,           //
-  bad_host,                 //
-  bad_content_length,       //
-  duplicate_content_length, // even if equal
+  bad_method,                // not a token
+  method_too_long,           //
+  bad_target_character,      // space, control, '#', or not ASCII
+  bad_target_form,           // RFC 9112 §3.2: not the form that the method takes
+  target_too_long,           //
+  bad_version,               // not HTTP/d.d
+  unsupported_version,       // HTTP, but not 1.x
+  bad_status,                // not three digits from 100 on
+  bad_reason_character,      //
+  head_too_large,            //
+  too_many_fields,           //
+  empty_field_name,          //
+  bad_name_character,        //
+  space_before_colon,        //
+  obs_fold,                  // a field line that goes on in the next
+  bad_value_character,       // a control character
+  bare_cr,                   // CR without LF
+  bare_lf,                   // LF without CR
+  missing_host,              // in HTTP/1.1
+  duplicate_host,            //
+  bad_host,                  //
+  bad_content_length,        //
+  duplicate_content_length,  // even if equal
   conflicting_content_length,
-  length_with_chunked,           // Content-Length beside Transfer-Encoding
-  duplicate_transfer_encoding,   //
-  unsupported_transfer_coding,   // anything but chunked
-  transfer_encoding_in_http_1_0, //
-  bad_chunk_size,                // not hexadecimal, or above 2^63
-  bad_chunk_extension,           //
-  chunk_extension_too_large,     //
-  bad_chunk_end,                 // chunk data not followed by CRLF
-  trailers_too_large,            //
-  forbidden_trailer,             // framing or routing in trailers, RFC 9110 §6.5.1
+  length_with_chunked,            // Content-Length beside Transfer-Encoding
+  duplicate_transfer_encoding,    //
+  unsupported_transfer_coding,    // anything but chunked
+  transfer_encoding_in_http_1_0,  //
+  bad_chunk_size,                 // not hexadecimal, or above 2^63
+  bad_chunk_extension,            //
+  chunk_extension_too_large,      //
+  bad_chunk_end,                  // chunk data not followed by CRLF
+  trailers_too_large,             //
+  forbidden_trailer,              // framing or routing in trailers, RFC 9110 §6.5.1
 };
 
 // The snake_case name of a reason, for logs, metrics and bodies of error responses.
@@ -86,8 +86,8 @@ int suggested_status(Http1Reason reason);
 struct HeadResult {
   enum class Outcome : std::uint8_t { incomplete, complete, error };
   Outcome outcome = Outcome::incomplete;
-  std::size_t consumed = 0;               // when complete: bytes of the head
-  Http1Reason reason = Http1Reason::ok;   // when error
+  std::size_t consumed = 0;              // when complete: bytes of the head
+  Http1Reason reason = Http1Reason::ok;  // when error
 };
 
 // The state that both head parsers and the trailer parser share: reads field lines up to and with
@@ -119,7 +119,7 @@ class FieldScanner final {
   Http1Reason reason_ = Http1Reason::ok;
   std::size_t start_ = 0;
   std::size_t position_ = 0;
-  std::size_t mark_ = 0;  // where the name or value in hand begins
+  std::size_t mark_ = 0;                // where the name or value in hand begins
   std::vector<Headers::Field> fields_;  // offsets from start_
 };
 
@@ -217,8 +217,18 @@ class BodyDecoder final {
 
  private:
   enum class State : std::uint8_t {
-    length, until_close, chunk_size, chunk_size_space, chunk_extension, chunk_size_lf, chunk_data,
-    chunk_data_cr, chunk_data_lf, trailers, done, failed,
+    length,
+    until_close,
+    chunk_size,
+    chunk_size_space,
+    chunk_extension,
+    chunk_size_lf,
+    chunk_data,
+    chunk_data_cr,
+    chunk_data_lf,
+    trailers,
+    done,
+    failed,
   };
 
   BodyStep fail(Http1Reason reason);

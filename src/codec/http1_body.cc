@@ -142,8 +142,10 @@ Http1Reason BodyDecoder::read_chunk_extension(unsigned char byte) {
   if (byte == '\n') return Http1Reason::bare_lf;
   if (ends_value(static_cast<char>(byte))) return Http1Reason::bad_chunk_extension;
   if (state_ == State::chunk_size_space) {
-    if (byte == ';') state_ = State::chunk_extension;
-    else if (!is_blank(static_cast<char>(byte))) return Http1Reason::bad_chunk_size;
+    if (byte == ';')
+      state_ = State::chunk_extension;
+    else if (!is_blank(static_cast<char>(byte)))
+      return Http1Reason::bad_chunk_size;
   }
   if (++extension_bytes_ > limits_.chunk_extension_bytes_max) {
     return Http1Reason::chunk_extension_too_large;

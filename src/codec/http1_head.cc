@@ -172,8 +172,8 @@ Http1Reason FieldScanner::start_line(char byte) {
 Http1Reason FieldScanner::end_name(char byte) {
   if (is_blank(byte)) return Http1Reason::space_before_colon;
   if (byte != ':') return Http1Reason::bad_name_character;
-  fields_.push_back({.name_offset = offset32(mark_ - start_),
-                     .name_length = offset32(position_ - mark_)});
+  fields_.push_back(
+      {.name_offset = offset32(mark_ - start_), .name_length = offset32(position_ - mark_)});
   state_ = State::before_value;
   return Http1Reason::ok;
 }
@@ -431,8 +431,10 @@ Http1Reason ResponseParser::scan_status(std::string_view in) {
 Http1Reason ResponseParser::scan_reason(std::string_view in) {
   if (position_ == in.size()) return Http1Reason::ok;
   if (state_ == State::before_reason) {
-    if (in[position_] == ' ') ++position_;
-    else if (in[position_] != '\r' && in[position_] != '\n') return Http1Reason::bad_status;
+    if (in[position_] == ' ')
+      ++position_;
+    else if (in[position_] != '\r' && in[position_] != '\n')
+      return Http1Reason::bad_status;
     mark_ = position_;
     state_ = State::reason;
   }

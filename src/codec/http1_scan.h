@@ -1,4 +1,5 @@
-// The inner loops of the HTTP/1 parser: each finds the first byte that ends a run. Internal to codec.
+// The inner loops of the HTTP/1 parser: each finds the first byte that ends a run. Internal to
+// codec.
 #pragma once
 
 #include <array>
@@ -54,7 +55,8 @@ inline std::size_t find_value_end(std::string_view in, std::size_t at) {
     const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, control_max), bytes);
     const __m128i control = _mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), low);
     const int ends = _mm_movemask_epi8(_mm_or_si128(control, _mm_cmpeq_epi8(bytes, del)));
-    if (ends != 0) return at + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(ends)));
+    if (ends != 0)
+      return at + static_cast<std::size_t>(std::countr_zero(static_cast<unsigned>(ends)));
   }
 #endif
   while (at < in.size() && !ends_value(in[at])) ++at;
@@ -72,8 +74,8 @@ inline std::size_t find_target_end(std::string_view in, std::size_t at) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in.data() + at));
     // The comparison is signed: bytes from 0x80 on count as below the space.
     const int good = _mm_movemask_epi8(_mm_cmpgt_epi8(bytes, space));
-    const int bad = _mm_movemask_epi8(
-        _mm_or_si128(_mm_cmpeq_epi8(bytes, del), _mm_cmpeq_epi8(bytes, hash)));
+    const int bad =
+        _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(bytes, del), _mm_cmpeq_epi8(bytes, hash)));
     const unsigned ends = (~static_cast<unsigned>(good) & 0xffffU) | static_cast<unsigned>(bad);
     if (ends != 0) return at + static_cast<std::size_t>(std::countr_zero(ends));
   }

@@ -77,8 +77,7 @@ constexpr Row bad_fields[] = {
     {"Host: a\r\nX: b\x7f\r\n\r\n", "bad_value_character 400"},
     {{"Host: a\r\nX: 0123456789abcdef\0\r\n\r\n", 31}, "bad_value_character 400"},
     {"Host: a\r\nContent-Length: 1\r\ncontent-length: 1\r\n\r\n", "duplicate_content_length 400"},
-    {"Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-     "conflicting_content_length 400"},
+    {"Host: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "conflicting_content_length 400"},
     {"Host: a\r\nContent-Length: 1, 1\r\n\r\n", "bad_content_length 400"},
     {"Host: a\r\nContent-Length: +1\r\n\r\n", "bad_content_length 400"},
     {"Host: a\r\nContent-Length: -1\r\n\r\n", "bad_content_length 400"},
@@ -225,7 +224,8 @@ TEST(ResponseParser, reads_responses_however_they_are_cut) {
 TEST(RequestParser, takes_as_much_as_its_limits_say_and_no_byte_more) {
   const std::string head = "GET /1234 HTTP/1.1\r\nHost: h\r\nA: b\r\n\r\n";
   const std::string chunked =
-      "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;ab\r\nx\r\n0;c\r\nT: 1\r\n\r\n";
+      "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;ab\r\nx\r\n0;c\r\nT: "
+      "1\r\n\r\n";
   const struct {
     const std::string& wire;
     Http1Limits fits;

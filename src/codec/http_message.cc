@@ -139,6 +139,22 @@ void Headers::remove_at(std::size_t index) {
   fields_.erase(fields_.begin() + static_cast<std::ptrdiff_t>(index));
 }
 
+void Headers::remove_hop_by_hop_names() {
+  std::erase_if(fields_, [&](const Field& field) {
+    const std::string_view name(bytes_.data() + field.name_offset, field.name_length);
+    // The length rules out nearly every field without a look at its bytes.
+    switch (name.size()) {
+      case 2: return equals_ignoring_case(name, "te");
+      case 7: return equals_ignoring_case(name, "upgrade");
+      case 10:
+        return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive");
+      case 16: return equals_ignoring_case(name, "proxy-connection");
+      case 17: return equals_ignoring_case(name, "transfer-encoding");
+      default: return false;
+    }
+  });
+}
+
 void Headers::clear() {
   bytes_.clear();
   fields_.clear();
@@ -270,10 +286,8 @@ std::optional<std::uint64_t> parse_content_length(std::string_view value) {
 
 void remove_hop_by_hop(Headers& headers) {
   static constexpr std::array<std::string_view, 8> kept = {
-      "host",         "content-length", "content-type", "content-encoding",
+      "host",          "content-length", "content-type", "content-encoding",
       "content-range", "authorization",  "cookie",       "date"};
-  static constexpr std::array<std::string_view, 6> dropped = {
-      "connection", "proxy-connection", "keep-alive", "te", "transfer-encoding", "upgrade"};
   const auto is_kept = [](std::string_view token) {
     return std::ranges::any_of(kept, [&](auto each) { return equals_ignoring_case(each, token); });
   };
@@ -287,7 +301,7 @@ void remove_hop_by_hop(Headers& headers) {
       return false;
     });
   }
-  for (const std::string_view name : dropped) headers.remove(name);
+  headers.remove_hop_by_hop_names();
 }
 
 }  // namespace tulle::codec

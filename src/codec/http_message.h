@@ -104,6 +104,9 @@ class Headers final {
   // REQUIRES: index < size().
   void remove_at(std::size_t index);
 
+  // The part of codec::remove_hop_by_hop() that needs no look at Connection.
+  void remove_hop_by_hop_names();
+
   void clear();
   // Bytes of all names and values, for limits and metrics.
   std::size_t byte_size() const;
@@ -132,7 +135,8 @@ struct RequestHead {
 
 struct ResponseHead {
   int status = 200;
-  std::string reason = {};  // may be empty; append_response_head() then writes the registered phrase
+  std::string reason =
+      {};  // may be empty; append_response_head() then writes the registered phrase
   int minor_version = 1;
   Headers headers = {};
 

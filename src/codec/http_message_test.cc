@@ -83,13 +83,12 @@ TEST(BodyFraming, of_a_response_depends_on_status_and_request_method) {
     std::string_view method;
     const Headers& headers;
     Kind kind;
-  } rows[] = {
-      {200, "GET", length, Kind::length},    {200, "GET", chunked, Kind::chunked},
-      {200, "GET", {}, Kind::until_close},   {200, "HEAD", length, Kind::none},
-      {204, "GET", length, Kind::none},      {304, "GET", length, Kind::none},
-      {100, "POST", {}, Kind::none},         {103, "GET", chunked, Kind::none},
-      {101, "GET", {}, Kind::tunnel},        {200, "CONNECT", length, Kind::tunnel},
-      {407, "CONNECT", length, Kind::length}};
+  } rows[] = {{200, "GET", length, Kind::length},    {200, "GET", chunked, Kind::chunked},
+              {200, "GET", {}, Kind::until_close},   {200, "HEAD", length, Kind::none},
+              {204, "GET", length, Kind::none},      {304, "GET", length, Kind::none},
+              {100, "POST", {}, Kind::none},         {103, "GET", chunked, Kind::none},
+              {101, "GET", {}, Kind::tunnel},        {200, "CONNECT", length, Kind::tunnel},
+              {407, "CONNECT", length, Kind::length}};
   for (const auto& row : rows) {
     const ResponseHead head = {.status = row.status, .headers = row.headers};
     EXPECT_EQ(body_framing(head, row.method).kind, row.kind) << row.status << row.method;

@@ -1,8 +1,8 @@
 #include "codec/json.h"
 
+#include <gtest/gtest.h>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
-#include <gtest/gtest.h>
 
 #include <cstdlib>
 
@@ -17,7 +17,9 @@ std::string error_of(std::string_view text, const JsonOptions& options = {}) {
 TEST(Json, reads_what_it_writes) {
   for (const std::string_view text :
        {"null", "true", "[]", "{}", "[1,-2,18446744073709551615,-9223372036854775808]",
-        R"({"b":{"a":[{},[],""]},"a":null})", R"("\u0001\n\r\t\"\\ \u007f)" "\x7f\xc3\xa9\"",
+        R"({"b":{"a":[{},[],""]},"a":null})",
+        R"("\u0001\n\r\t\"\\ \u007f)"
+        "\x7f\xc3\xa9\"",
         "[0.5,1e-7,1e+21,123456.789,-0.25]"}) {
     const auto value = parse_json(text);
     ASSERT_TRUE(value) << text << value.error().message;
@@ -72,9 +74,9 @@ TEST(Json, stops_at_its_depth_limit) {
 
 TEST(Json, tells_duplicate_keys_by_path_and_keeps_the_last) {
   std::vector<std::string> keys;
-  const auto value = parse_json(
-      R"({"a":1,"spec":{"ports":[{"x":1},{"name":1,"name":2,"name":3}],"x":{},"x":{"y":1,"y":2}},"a":{"b":2}})",
-      {.duplicate_keys = &keys});
+  const auto value = parse_json(R"({"a":1,"spec":{"ports":[{"x":1},{"name":1,"name":2,"name":3}],)"
+                                R"("x":{},"x":{"y":1,"y":2}},"a":{"b":2}})",
+                                {.duplicate_keys = &keys});
   ASSERT_TRUE(value);
   EXPECT_EQ(keys, (std::vector<std::string>{"spec.ports[1].name", "spec.x", "spec.x.y", "a"}));
   EXPECT_EQ(to_json(*value), R"({"a":{"b":2},"spec":{"ports":[{"x":1},{"name":3}],"x":{"y":2}}})");

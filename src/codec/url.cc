@@ -70,8 +70,10 @@ Result<std::string> normalize_coding(std::string_view path) {
       continue;
     }
     TRY(const char byte, coded_byte(path, at));
-    if (is_unreserved(byte)) out += byte;
-    else append_encoded(out, byte);
+    if (is_unreserved(byte))
+      out += byte;
+    else
+      append_encoded(out, byte);
     at += 2;
   }
   return out;
@@ -119,8 +121,10 @@ Result<std::string> query_decode(std::string_view text) { return decode(text, tr
 std::string percent_encode(std::string_view text) {
   std::string out;
   for (const char byte : text) {
-    if (is_unreserved(byte)) out += byte;
-    else append_encoded(out, byte);
+    if (is_unreserved(byte))
+      out += byte;
+    else
+      append_encoded(out, byte);
   }
   return out;
 }

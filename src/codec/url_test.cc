@@ -62,10 +62,18 @@ TEST(Url, paths_of_one_meaning_get_one_spelling) {
   const struct {
     std::string_view path, normal;
   } rows[] = {
-      {"/", "/"},           {"/a/b", "/a/b"},       {"/a/b/", "/a/b/"},
-      {"//a///b//", "/a/b/"}, {"/a/./b/.", "/a/b/"},  {"/a/../b", "/b"},
-      {"/..", "/"},         {"/../../a", "/a"},     {"/a/b/..", "/a/"},
-      {"/a/%2e%2E/b", "/b"}, {"/%61%7e%2f%3f%c3", "/a~%2F%3F%C3"}, {"/a/...", "/a/..."},
+      {"/", "/"},
+      {"/a/b", "/a/b"},
+      {"/a/b/", "/a/b/"},
+      {"//a///b//", "/a/b/"},
+      {"/a/./b/.", "/a/b/"},
+      {"/a/../b", "/b"},
+      {"/..", "/"},
+      {"/../../a", "/a"},
+      {"/a/b/..", "/a/"},
+      {"/a/%2e%2E/b", "/b"},
+      {"/%61%7e%2f%3f%c3", "/a~%2F%3F%C3"},
+      {"/a/...", "/a/..."},
       {"/a;b=c/d", "/a;b=c/d"},
   };
   for (const auto& row : rows) {
@@ -95,8 +103,12 @@ TEST(Base64, goes_both_ways_in_both_alphabets) {
   const struct {
     std::string_view bytes, standard, url;
   } rows[] = {
-      {"", "", ""},         {"f", "Zg==", "Zg"},           {"fo", "Zm8=", "Zm8"},
-      {"foo", "Zm9v", "Zm9v"}, {"foob", "Zm9vYg==", "Zm9vYg"}, {"\xfb\xff\xfe", "+//+", "-__-"},
+      {"", "", ""},
+      {"f", "Zg==", "Zg"},
+      {"fo", "Zm8=", "Zm8"},
+      {"foo", "Zm9v", "Zm9v"},
+      {"foob", "Zm9vYg==", "Zm9vYg"},
+      {"\xfb\xff\xfe", "+//+", "-__-"},
   };
   const Base64Options url = {.alphabet = Base64Alphabet::url, .padding = Base64Padding::without};
   for (const auto& row : rows) {

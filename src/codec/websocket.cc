@@ -242,8 +242,7 @@ WebSocketStep WebSocketDecoder::finish_message(std::size_t consumed) {
     return fail(consumed, WebSocketClose::invalid_payload, "a text message is not UTF-8");
   }
   WebSocketStep step{.consumed = consumed};
-  step.event = {
-      .kind = WebSocketEvent::Kind::message, .opcode = opcode, .payload = message_bytes_};
+  step.event = {.kind = WebSocketEvent::Kind::message, .opcode = opcode, .payload = message_bytes_};
   return step;
 }
 

@@ -61,7 +61,8 @@ TEST(WebSocket, joins_fragments_and_lets_control_frames_between_them) {
   expect_events(frame(WebSocketOpcode::text, "a", false) + frame(WebSocketOpcode::ping, "p") +
                     frame(WebSocketOpcode::continuation, "", false) +
                     frame(WebSocketOpcode::continuation, "b") + frame(WebSocketOpcode::pong, "") +
-                    frame(WebSocketOpcode::binary, "c") + frame(WebSocketOpcode::close, "\x03\xe8ok") +
+                    frame(WebSocketOpcode::binary, "c") +
+                    frame(WebSocketOpcode::close, "\x03\xe8ok") +
                     frame(WebSocketOpcode::ping, "after the end"),
                 "ping 'p'\nmessage text 'ab'\npong\nmessage binary 'c'\nclose 1000 'ok'\n");
 }
@@ -96,8 +97,8 @@ TEST(WebSocket, refuses_what_the_protocol_forbids) {
 }
 
 TEST(WebSocket, holds_no_more_of_a_message_than_its_limits) {
-  const std::string wire = frame(WebSocketOpcode::binary, "abc", false) +
-                           frame(WebSocketOpcode::continuation, "de");
+  const std::string wire =
+      frame(WebSocketOpcode::binary, "abc", false) + frame(WebSocketOpcode::continuation, "de");
   const auto events = [&](const WebSocketLimits& limits) {
     return websocket_transcript(Role::client, wire, 1, limits);
   };

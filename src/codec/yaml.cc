@@ -4,9 +4,9 @@
 #include "codec/json.h"
 #include "codec/yaml_scalar.h"
 
+#include <yaml.h>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <yaml.h>
 
 #include <algorithm>
 #include <unordered_set>
@@ -312,8 +312,10 @@ std::string with_dots(std::string_view path) {
     if (close == std::string_view::npos) return out.append(path.substr(open));
     const std::string_view inner = path.substr(open + 1, close - open - 1);
     const bool index = std::ranges::all_of(inner, [](char c) { return c >= '0' && c <= '9'; });
-    if (index) out.append("[").append(inner).append("]");
-    else out.append(".").append(inner);
+    if (index)
+      out.append("[").append(inner).append("]");
+    else
+      out.append(".").append(inner);
     path.remove_prefix(close + 1);
   }
   return out;

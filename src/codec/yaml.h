@@ -36,7 +36,8 @@ struct YamlDocument {
 };
 
 // Every document of a stream that holds something: empty ones, as kubectl sees them, are left out.
-// JSON is YAML too. Error: Code::malformed (Code::exhausted for a limit), "line 3 column 7: reason".
+// JSON is YAML too. Error: Code::malformed (Code::exhausted for a limit), "line 3 column 7:
+// reason".
 Result<std::vector<YamlDocument>> parse_yaml(std::string_view text, const YamlLimits& limits = {});
 
 }  // namespace tulle::codec

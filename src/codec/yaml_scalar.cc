@@ -4,8 +4,8 @@
 #include "codec/base64.h"
 #include "codec/utf8.h"
 
-#include <boost/json/value.hpp>
 #include <yaml.h>
+#include <boost/json/value.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,15 +25,14 @@ bool is_one_of(std::string_view text, std::initializer_list<std::string_view> wo
   return std::ranges::find(words, text) != words.end();
 }
 
-bool is_null(std::string_view text) {
-  return is_one_of(text, {"", "~", "null", "Null", "NULL"});
-}
+bool is_null(std::string_view text) { return is_one_of(text, {"", "~", "null", "Null", "NULL"}); }
 
 std::optional<bool> as_bool(std::string_view text) {
   if (is_one_of(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})) {
     return true;
   }
-  if (is_one_of(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})) {
+  if (is_one_of(text,
+                {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})) {
     return false;
   }
   return std::nullopt;

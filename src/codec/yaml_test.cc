@@ -53,16 +53,17 @@ constexpr Row rows[] = {
 
 constexpr Row bad[] = {
     {"a: b: c", "error: line 1 column 5: mapping values are not allowed in this context"},
-    {"a:\n\t- b", "error: line 2 column 1: found character that cannot start any token, while "
-                   "scanning for the next token that begins on line 2"},
+    {"a:\n\t- b",
+     "error: line 2 column 1: found character that cannot start any token, while "
+     "scanning for the next token that begins on line 2"},
     {"a: 1\n b: 2\n", "error: line 2 column 3: mapping values are not allowed in this context"},
-    {"- a\nb: 1", "error: line 2 column 1: did not find expected '-' indicator, while parsing a "
-                  "block collection that begins on line 1"},
+    {"- a\nb: 1",
+     "error: line 2 column 1: did not find expected '-' indicator, while parsing a "
+     "block collection that begins on line 1"},
     {"a: *x", "error: line 1 column 4: nothing was named &x before"},
     {"a: &x [*x]", "error: line 1 column 8: nothing was named &x before"},
     {"a: .inf", "error: line 1 column 4: JSON has no .inf"},
-    {"a: !mine x",
-     "error: line 1 column 4: \"x\" is nothing that the tag !mine stands for"},
+    {"a: !mine x", "error: line 1 column 4: \"x\" is nothing that the tag !mine stands for"},
     {"a: !mine {}", "error: line 1 column 4: the tag !mine is not supported here"},
     {"a: !!int x",
      "error: line 1 column 4: \"x\" is nothing that the tag tag:yaml.org,2002:int stands for"},
@@ -119,8 +120,7 @@ TEST(Yaml, tells_duplicate_keys_by_path_and_keeps_the_last) {
 
 TEST(Yaml, stops_at_its_limits) {
   EXPECT_EQ(json_of("[[1]]", {.depth_max = 2}), "[[1]]");
-  EXPECT_EQ(json_of("[[[1]]]", {.depth_max = 2}),
-            "error: line 1 column 3: nested too deeply");
+  EXPECT_EQ(json_of("[[[1]]]", {.depth_max = 2}), "error: line 1 column 3: nested too deeply");
   EXPECT_EQ(json_of("a: &a [1]\nb: [*a]", {.depth_max = 2}),
             "error: line 2 column 5: nested too deeply");
   EXPECT_EQ(json_of("--- a\n--- b\n", {.documents_max = 1}),
