@@ -4,8 +4,8 @@
 #include "kube/prune.h"
 #include "kube/scheme.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 
@@ -91,8 +91,8 @@ TEST_F(Defaults, conditional_defaults_follow_their_sibling_fields) {
        "spec.allocateLoadBalancerNodePorts", "true"},
       {R"({"apiVersion":"v1","kind":"Service","spec":{"type":"ExternalName"}})",
        "spec.internalTrafficPolicy", ""},
-      {R"({"apiVersion":"v1","kind":"Service","spec":{"clusterIP":"None"}})",
-       "spec.clusterIPs", R"(["None"])"},
+      {R"({"apiVersion":"v1","kind":"Service","spec":{"clusterIP":"None"}})", "spec.clusterIPs",
+       R"(["None"])"},
       {R"({"apiVersion":"v1","kind":"Service","spec":{"sessionAffinity":"ClientIP"}})",
        "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "10800"},
       {R"({"apiVersion":"apps/v1","kind":"Deployment","spec":{"strategy":{"type":"Recreate"}}})",
@@ -118,15 +118,16 @@ TEST_F(Defaults, conditional_defaults_follow_their_sibling_fields) {
        "spec.volumes.0.emptyDir", "{}"},
       {R"({"apiVersion":"v1","kind":"Pod","spec":{"volumes":[{"name":"a","secret":{}}]}})",
        "spec.volumes.0", R"({"name":"a","secret":{"defaultMode":420}})"},
-      {R"({"apiVersion":"v1","kind":"Secret","stringData":{"a":"hi"},"data":{"b":"AA=="}})",
-       "data", R"({"b":"AA==","a":"aGk="})"},
+      {R"({"apiVersion":"v1","kind":"Secret","stringData":{"a":"hi"},"data":{"b":"AA=="}})", "data",
+       R"({"b":"AA==","a":"aGk="})"},
       {R"({"apiVersion":"v1","kind":"Secret","stringData":{"a":"hi"}})", "stringData", ""},
       {R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}})", "metadata.labels",
        R"({"kubernetes.io/metadata.name":"x"})"},
       {R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}})", "spec.finalizers",
        R"(["kubernetes"])"},
       {R"({"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x",
-          "deletionTimestamp":"2026-01-01T00:00:00Z"}})", "spec.finalizers", ""},
+          "deletionTimestamp":"2026-01-01T00:00:00Z"}})",
+       "spec.finalizers", ""},
       {R"({"apiVersion":"apps/v1","kind":"ReplicaSet","spec":{"replicas":0}})", "spec.replicas",
        "0"},
   };

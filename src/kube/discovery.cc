@@ -22,12 +22,11 @@ json::object group_version_kind(std::string_view group, std::string_view version
 
 // apidiscovery.k8s.io/v2 APIResourceDiscovery.
 json::object aggregated_resource(const KindDefinition& kind) {
-  json::object resource{
-      {"resource", kind.plural},
-      {"responseKind", group_version_kind(kind.group, kind.version, kind.kind)},
-      {"scope", kind.namespaced ? "Namespaced" : "Cluster"},
-      {"singularResource", kind.singular},
-      {"verbs", strings(kind.verbs)}};
+  json::object resource{{"resource", kind.plural},
+                        {"responseKind", group_version_kind(kind.group, kind.version, kind.kind)},
+                        {"scope", kind.namespaced ? "Namespaced" : "Cluster"},
+                        {"singularResource", kind.singular},
+                        {"verbs", strings(kind.verbs)}};
   if (!kind.short_names.empty()) resource["shortNames"] = strings(kind.short_names);
   if (!kind.categories.empty()) resource["categories"] = strings(kind.categories);
   if (kind.subresources.empty()) return resource;
@@ -116,7 +115,8 @@ std::string aggregated_discovery_groups(const Scheme& scheme, std::string_view v
 }
 
 std::string api_versions(std::string_view server_address) {
-  json::array addresses{json::object{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}};
+  json::array addresses{
+      json::object{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}};
   return json::serialize(json::object{{"kind", "APIVersions"},
                                       {"versions", json::array{"v1"}},
                                       {"serverAddressByClientCIDRs", std::move(addresses)}});
@@ -130,8 +130,8 @@ std::string api_group_list(const Scheme& scheme) {
     });
     if (!group.empty() && !seen) groups.push_back(legacy_group(scheme, group));
   }
-  return json::serialize(json::object{
-      {"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(groups)}});
+  return json::serialize(
+      json::object{{"kind", "APIGroupList"}, {"apiVersion", "v1"}, {"groups", std::move(groups)}});
 }
 
 std::optional<std::string> api_group(const Scheme& scheme, std::string_view group) {

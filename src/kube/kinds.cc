@@ -79,7 +79,9 @@ class KindLoader final {
   }
 
   Result<void> attribute(std::string_view name, Words words, std::string_view comment) {
-    auto append = [&](std::vector<std::string>& to) { to.insert(to.end(), words.begin(), words.end()); };
+    auto append = [&](std::vector<std::string>& to) {
+      to.insert(to.end(), words.begin(), words.end());
+    };
     if (words.empty()) return fail(Code::internal, "an attribute without a value");
     if (name == "names" && words.size() >= 2) {
       kind_->plural = words[0];
@@ -117,14 +119,17 @@ class KindLoader final {
 
   Result<void> subresource(Words words) {
     if (words.size() == 1) {
-      kind_->subresources.push_back({.name = std::string(words[0]), .group = kind_->group,
-                                     .version = kind_->version, .kind = kind_->kind,
+      kind_->subresources.push_back({.name = std::string(words[0]),
+                                     .group = kind_->group,
+                                     .version = kind_->version,
+                                     .kind = kind_->kind,
                                      .verbs = status_verbs});
       return {};
     }
     if (words.size() < 4) return fail(Code::internal, "expected NAME APIVERSION KIND VERB...");
     auto [group, version] = split_api_version(words[1]);
-    kind_->subresources.push_back({.name = std::string(words[0]), .group = std::string(group),
+    kind_->subresources.push_back({.name = std::string(words[0]),
+                                   .group = std::string(group),
                                    .version = std::string(version),
                                    .kind = std::string(words[2]),
                                    .verbs = {words.begin() + 3, words.end()}});
@@ -147,8 +152,10 @@ class KindLoader final {
     if (words.size() != 4) return fail(Code::internal, "expected NAME TYPE PRIORITY SOURCE");
     int priority = 0;
     std::from_chars(words[2].data(), words[2].data() + words[2].size(), priority);
-    kind_->columns.push_back({.name = std::string(words[0]), .type = std::string(words[1]),
-                              .source = std::string(words[3]), .priority = priority,
+    kind_->columns.push_back({.name = std::string(words[0]),
+                              .type = std::string(words[1]),
+                              .source = std::string(words[3]),
+                              .priority = priority,
                               .format = words[0] == "Name" ? "name" : "",
                               .description = std::string(description)});
     return {};

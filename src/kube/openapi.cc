@@ -2,8 +2,8 @@
 
 #include "kube/constraints.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -87,8 +87,8 @@ class Components final {
  public:
   void add_root(const KindDefinition& kind) {
     const ObjectType* type = kind.schema->object;
-    std::string name = type != nullptr && !type->name.empty() ? component_name(*type)
-                                                              : custom_name(kind);
+    std::string name =
+        type != nullptr && !type->name.empty() ? component_name(*type) : custom_name(kind);
     if (type != nullptr && !type->name.empty()) {
       require(*type);
     } else {
@@ -176,8 +176,8 @@ class Components final {
     if (named != std::end(named_formats)) return named_format(*named);
     if (schema.type == SchemaType::int_or_string) {
       json::object either{{"format", "int-or-string"}};
-      either["oneOf"] = json::array{json::object{{"type", "integer"}},
-                                    json::object{{"type", "string"}}};
+      either["oneOf"] =
+          json::array{json::object{{"type", "integer"}}, json::object{{"type", "string"}}};
       components_[std::string(int_or_string_component)] = std::move(either);
       return reference(int_or_string_component);
     }
@@ -191,8 +191,8 @@ class Components final {
   json::object named_format(const NamedFormat& named) {
     json::object schema;
     if (named.format == Format::quantity) {
-      schema["oneOf"] = json::array{json::object{{"type", "string"}},
-                                    json::object{{"type", "number"}}};
+      schema["oneOf"] =
+          json::array{json::object{{"type", "string"}}, json::object{{"type", "number"}}};
     } else {
       schema["type"] = named.type;
     }
@@ -250,12 +250,20 @@ json::object query_parameter(std::string_view name) {
           {"schema", json::object{{"type", "string"}, {"uniqueItems", true}}}};
 }
 
-// kubectl asks the PATCH operation of a kind which query parameters the server takes.
+// kubectl asks the PATCH operation of a kind which query parameters and bodies the server takes.
 json::object path_item(const KindDefinition& kind) {
+  json::object bodies;
+  for (std::string_view type :
+       {"application/json-patch+json", "application/merge-patch+json",
+        "application/apply-patch+yaml", "application/strategic-merge-patch+json"}) {
+    bool strategic = type.starts_with("application/strategic");
+    if (kind.builtin || !strategic) bodies[type] = json::object();
+  }
   json::object patch{
       {"operationId", "patch" + kind.kind},
       {"parameters", json::array{query_parameter("dryRun"), query_parameter("fieldManager"),
                                  query_parameter("fieldValidation"), query_parameter("force")}},
+      {"requestBody", json::object{{"content", std::move(bodies)}}},
       {"responses", json::object{{"200", json::object{{"description", "OK"}}}}},
       {"x-kubernetes-action", "patch"},
       {"x-kubernetes-group-version-kind", group_version_kind(kind)}};
@@ -281,11 +289,11 @@ std::optional<std::string> openapi_document(const Scheme& scheme, std::string_vi
   }
   json::object schemas = components.take();
   if (schemas.empty()) return std::nullopt;
-  return json::serialize(json::object{
-      {"openapi", "3.0.0"},
-      {"info", json::object{{"title", "Tulle"}, {"version", TULLE_VERSION}}},
-      {"paths", std::move(paths)},
-      {"components", json::object{{"schemas", std::move(schemas)}}}});
+  return json::serialize(
+      json::object{{"openapi", "3.0.0"},
+                   {"info", json::object{{"title", "Tulle"}, {"version", TULLE_VERSION}}},
+                   {"paths", std::move(paths)},
+                   {"components", json::object{{"schemas", std::move(schemas)}}}});
 }
 
 std::string openapi_hash(std::string_view document) {

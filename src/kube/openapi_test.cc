@@ -1,8 +1,8 @@
 #include "kube/openapi.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -44,6 +44,7 @@ TEST_F(OpenApi, a_patch_of_every_kind_takes_field_validation) {
   EXPECT_EQ(at(apps, patch + "/x-kubernetes-group-version-kind"),
             R"({"group":"apps","kind":"Deployment","version":"v1"})");
   EXPECT_EQ(at(apps, patch + "/parameters/2/name"), R"("fieldValidation")");
+  EXPECT_EQ(at(apps, patch + "/requestBody/content/application~1strategic-merge-patch+json"), "{}");
   EXPECT_NE(at(document("api/v1"), "/paths/~1api~1v1~1nodes~1{name}/patch"), "absent");
 }
 

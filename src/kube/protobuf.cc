@@ -212,8 +212,8 @@ class Decoder final {
     // Years 1 to 9999, the range of RFC 3339.
     constexpr std::int64_t first = -62'135'596'800;
     constexpr std::int64_t last = 253'402'300'799;
-    bool good = seconds >= first && seconds <= last && nanoseconds >= 0 &&
-                nanoseconds < 1'000'000'000;
+    bool good =
+        seconds >= first && seconds <= last && nanoseconds >= 0 && nanoseconds < 1'000'000'000;
     if (!good) return failf(Code::malformed, "protobuf: {} is not a time", name);
     Time time{std::chrono::seconds(seconds) + std::chrono::microseconds(nanoseconds / 1000)};
     return json::value(format == Format::date_time ? format_time(time) : format_micro_time(time));
@@ -311,8 +311,7 @@ Result<json::value> decode_protobuf(const Scheme& scheme, std::string_view body)
     return fail(Code::unsupported, "protobuf: encoded content is not supported");
   }
   bool named = is_utf8(envelope.api_version) && is_utf8(envelope.kind);
-  const Schema* schema =
-      named ? scheme.find_schema(envelope.api_version, envelope.kind) : nullptr;
+  const Schema* schema = named ? scheme.find_schema(envelope.api_version, envelope.kind) : nullptr;
   if (schema == nullptr || schema->object == nullptr) {
     return named ? failf(Code::unsupported, "no kind \"{}\" is registered for version \"{}\"",
                          envelope.kind, envelope.api_version)

@@ -16,8 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       decode_protobuf(*scheme, std::string_view(reinterpret_cast<const char*>(data), size));
   if (!decoded) return 0;
   const boost::json::object& head = decoded->get_object();
-  KindRef kind = scheme->find_kind(boost::json::value_to<std::string>(*head.if_contains("apiVersion")),
-                                   boost::json::value_to<std::string>(*head.if_contains("kind")));
+  KindRef kind =
+      scheme->find_kind(boost::json::value_to<std::string>(*head.if_contains("apiVersion")),
+                        boost::json::value_to<std::string>(*head.if_contains("kind")));
   if (!kind) return 0;
   prune(*kind->schema, *decoded);
   apply_defaults(*kind->schema, *decoded);

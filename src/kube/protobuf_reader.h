@@ -15,7 +15,7 @@ enum class WireType : std::uint8_t { varint = 0, fixed64 = 1, bytes = 2, fixed32
 struct ProtobufField {
   std::uint32_t number = 0;
   WireType wire = WireType::varint;
-  std::uint64_t integer = 0;   // varint, fixed64, fixed32
+  std::uint64_t integer = 0;    // varint, fixed64, fixed32
   std::string_view bytes = {};  // bytes; points into the message
 };
 

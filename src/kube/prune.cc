@@ -3,8 +3,8 @@
 #include "kube/object.h"
 #include "kube/quantity.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -71,9 +71,9 @@ class Pruner final {
         }
       } else {
         walk(*member, value);
-        bool dropped = value.is_null() ? !member->nullable
-                                       : property != nullptr && !property->keep_zero &&
-                                             is_zero(*member, value);
+        bool dropped = value.is_null()
+                           ? !member->nullable
+                           : property != nullptr && !property->keep_zero && is_zero(*member, value);
         if (dropped) doomed.emplace_back(key);
       }
       path_.resize(length);

@@ -3,8 +3,8 @@
 #include "kube/object.h"
 #include "kube/scheme.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {

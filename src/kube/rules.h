@@ -59,31 +59,31 @@ struct DefaultRule {
 
 struct ValidationRule {
   enum class Check : std::uint8_t {
-    required,          // present and not empty
-    minimum,           // N
-    range,             // LOW HIGH
-    length_max,        // N bytes
-    items_max,         // N items
-    one_of,            // enumerated VALUES
-    format,            // NAME of a text format
-    keys,              // NAME of a text format that every key of an object has
-    immutable,         // as before, once the object exists
-    set_once,          // as before, once it has a value
-    only_changes,      // PATHS below it that may change; nothing else may
-    unique,            // among the elements of a list, these MEMBERS together
-    any_of,            // at least one of these members of the object
-    exactly_one,       // of these members of the object
-    selected_by,       // PATH of a label selector that must match these labels
-    found_in,          // PATH in the type's object that has this value
-    greater_than,      // PATH of a sibling number
-    forbidden,         // must be absent
+    required,      // present and not empty
+    minimum,       // N
+    range,         // LOW HIGH
+    length_max,    // N bytes
+    items_max,     // N items
+    one_of,        // enumerated VALUES
+    format,        // NAME of a text format
+    keys,          // NAME of a text format that every key of an object has
+    immutable,     // as before, once the object exists
+    set_once,      // as before, once it has a value
+    only_changes,  // PATHS below it that may change; nothing else may
+    unique,        // among the elements of a list, these MEMBERS together
+    any_of,        // at least one of these members of the object
+    exactly_one,   // of these members of the object
+    selected_by,   // PATH of a label selector that must match these labels
+    found_in,      // PATH in the type's object that has this value
+    greater_than,  // PATH of a sibling number
+    forbidden,     // must be absent
   };
   RulePath path;
   Check check = Check::required;
   std::vector<std::string_view> arguments;
   RulePath other;                // for checks that name one PATH
   std::vector<RulePath> others;  // for only_changes
-  std::string_view text;  // replaces the check's own wording
+  std::string_view text;         // replaces the check's own wording
   std::vector<RuleCondition> conditions;
 };
 

@@ -53,8 +53,8 @@ enum class Format : std::uint8_t {
   other,          // checked by Constraints, e.g. ipv4, uuid
 };
 
-enum class ListType : std::uint8_t { atomic, set, map };   // x-kubernetes-list-type
-enum class MapType : std::uint8_t { granular, atomic };    // x-kubernetes-map-type
+enum class ListType : std::uint8_t { atomic, set, map };  // x-kubernetes-list-type
+enum class MapType : std::uint8_t { granular, atomic };   // x-kubernetes-map-type
 
 // One use of a type: a property, an array's items, a map's values or a document's root.
 struct Schema {
@@ -65,15 +65,15 @@ struct Schema {
   bool nullable = false;
   bool preserve_unknown_fields = false;  // x-kubernetes-preserve-unknown-fields
   bool embedded_resource = false;        // x-kubernetes-embedded-resource
-  bool patch_merge = false;              // patchStrategy "merge": lists merge under a strategic patch
-  bool patch_retain_keys = false;        // patchStrategy "retainKeys": only $retainKeys survive
-  std::string_view patch_merge_key;      // empty for lists of primitives
+  bool patch_merge = false;          // patchStrategy "merge": lists merge under a strategic patch
+  bool patch_retain_keys = false;    // patchStrategy "retainKeys": only $retainKeys survive
+  std::string_view patch_merge_key;  // empty for lists of primitives
   std::vector<std::string_view> list_map_keys;  // x-kubernetes-list-map-keys; list_type == map
 
-  const ObjectType* object = nullptr;              // type == object with known properties
-  const Schema* additional_properties = nullptr;   // type == object used as a map
-  const Schema* items = nullptr;                   // type == array
-  const Constraints* constraints = nullptr;        // null: none
+  const ObjectType* object = nullptr;             // type == object with known properties
+  const Schema* additional_properties = nullptr;  // type == object used as a map
+  const Schema* items = nullptr;                  // type == array
+  const Constraints* constraints = nullptr;       // null: none
 
   // The schema of member `name` of a document of this schema: a property, else
   // additional_properties, else null (unknown, or anything under preserve_unknown_fields).
@@ -85,9 +85,9 @@ struct Property {
   const Schema* schema = nullptr;
   // The unconditional default, or null. Conditional ones are in ObjectType::defaults.
   const boost::json::value* default_value = nullptr;
-  std::string_view description;         // ours; often empty
-  std::uint32_t protobuf_number = 0;    // 0: not a field of this message itself
-  bool required = false;                // published in OpenAPI; see ObjectType::enforce_required
+  std::string_view description;       // ours; often empty
+  std::uint32_t protobuf_number = 0;  // 0: not a field of this message itself
+  bool required = false;              // published in OpenAPI; see ObjectType::enforce_required
   // "", 0, false, [] and {} of a map were written on purpose (a pointer in Go, or any CRD field);
   // otherwise they mean "absent".
   bool keep_zero = false;
@@ -101,11 +101,11 @@ struct Embed {
 
 // The properties of an object, shared by everything that uses the type.
 struct ObjectType {
-  std::string_view name;         // "core/v1.PodSpec", "meta/v1.ObjectMeta"; empty if anonymous
-  std::string_view description;  // ours; often empty
+  std::string_view name;             // "core/v1.PodSpec", "meta/v1.ObjectMeta"; empty if anonymous
+  std::string_view description;      // ours; often empty
   std::vector<Property> properties;  // sorted by name; includes those of embeds
   std::vector<Embed> embeds;
-  std::vector<const DefaultRule*> defaults;        // in the order of their application
+  std::vector<const DefaultRule*> defaults;  // in the order of their application
   std::vector<const ValidationRule*> validations;
   MapType map_type = MapType::granular;  // atomic for a struct that is owned as one unit
   // CRDs: a missing required property is an error. Built-in kinds say so by validation rules,

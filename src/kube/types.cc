@@ -219,9 +219,9 @@ Result<void> load_descriptions(SchemaSet& schemas, std::string_view file, std::s
     }
     std::size_t dot = subject.rfind('.');
     ObjectType* type = schemas.find_type(subject.substr(0, dot));
-    const Property* property =
-        type != nullptr && dot != std::string_view::npos ? type->find(subject.substr(dot + 1))
-                                                         : nullptr;
+    const Property* property = type != nullptr && dot != std::string_view::npos
+                                   ? type->find(subject.substr(dot + 1))
+                                   : nullptr;
     if (property == nullptr) return line_error(file, line, "no such type or field");
     type->properties[static_cast<std::size_t>(property - type->properties.data())].description =
         description;

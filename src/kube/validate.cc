@@ -4,8 +4,8 @@
 #include "kube/validate_format.h"
 #include "kube/validate_rules.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -37,8 +37,9 @@ class Validator final {
     if (!type.enforce_required) return;
     for (const Property& property : type.properties) {
       if (!property.required || object.contains(property.name)) continue;
-      errors_.required(path_.empty() ? std::string(property.name)
-                                     : fmt::format("{}.{}", path_, property.name), "");
+      errors_.required(
+          path_.empty() ? std::string(property.name) : fmt::format("{}.{}", path_, property.name),
+          "");
     }
   }
 
@@ -68,8 +69,8 @@ class Validator final {
 };
 
 // What holds for the metadata of every root object, but not of templates.
-void check_metadata(const KindDefinition& kind, const json::object& object,
-                    const json::object* old, FieldErrors& errors) {
+void check_metadata(const KindDefinition& kind, const json::object& object, const json::object* old,
+                    FieldErrors& errors) {
   const json::object& metadata = object_at(object, "metadata");
   const json::value* name = metadata.if_contains("name");
   if (name == nullptr || string_or(*name).empty()) {

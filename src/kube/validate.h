@@ -25,7 +25,7 @@ Result<void> check_types(const Schema& schema, std::string_view kind, std::strin
 // invalid() of kube/status.h makes the 422 of them.
 // `object` must have a metadata.name (generateName was expanded before).
 std::vector<StatusCause> validate(const KindDefinition& kind, const boost::json::object& object,
-                                 const boost::json::object* old);
+                                  const boost::json::object* old);
 
 inline constexpr std::size_t field_errors_max = 100;
 

@@ -63,10 +63,11 @@ Complaints check_wildcard_host(std::string_view text) {
   if (is_ip(std::string(text))) return {"must be a DNS name, not an IP address"};
   if (text.find('*') == std::string_view::npos) return check_dns1123_subdomain(text);
   if (!text.starts_with("*.")) {
-    return {"a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain,"
-            " which must consist of lower case alphanumeric characters, '-' or '.' and end with an"
-            " alphanumeric character (e.g. '*.example.com', regex used for validation is"
-            " '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"};
+    return {
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain,"
+        " which must consist of lower case alphanumeric characters, '-' or '.' and end with an"
+        " alphanumeric character (e.g. '*.example.com', regex used for validation is"
+        " '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"};
   }
   return check_dns1123_subdomain(text.substr(2));
 }
@@ -135,8 +136,9 @@ Complaints check_int_or_percent(const json::value& value) {
               std::ranges::all_of(text.substr(0, text.size() - 1),
                                   [](unsigned char c) { return std::isdigit(c) != 0; });
   if (good) return {};
-  return {"a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
-          "or '93%', regex used for validation is '[0-9]+%')"};
+  return {
+      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  "
+      "or '93%', regex used for validation is '[0-9]+%')"};
 }
 
 Complaints check_not_zero(const json::value& value) {

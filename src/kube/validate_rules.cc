@@ -5,8 +5,8 @@
 #include "kube/validate.h"
 #include "kube/validate_format.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -237,8 +237,8 @@ class RuleRun final {
       json::value name = json::string(key);
       // Upstream puts the key into the path for data, and into the message for labels.
       bool in_path = rule_.arguments[0] == "config_key";
-      std::string field = in_path ? fmt::format("{}[{}]", target.field, std::string_view(key))
-                                  : target.field;
+      std::string field =
+          in_path ? fmt::format("{}[{}]", target.field, std::string_view(key)) : target.field;
       for (const std::string& complaint : check_text_format(rule_.arguments[0], name)) {
         errors_.invalid(field, name, complaint);
       }
@@ -254,8 +254,7 @@ class RuleRun final {
     const json::value& after = target.value == nullptr ? nothing : *target.value;
     if (before == after) return;
     if (rule_.text.empty()) {
-      errors_.invalid(target.field, after,
-                      once ? "may not change once set" : "field is immutable");
+      errors_.invalid(target.field, after, once ? "may not change once set" : "field is immutable");
     } else {
       errors_.forbidden(target.field, rule_.text);
     }
@@ -349,8 +348,8 @@ std::string with_value(std::string_view what, const json::value& value, std::str
 
 void FieldErrors::add(std::string_view reason, std::string_view field, std::string message) {
   if (causes_.size() == field_errors_max) return;
-  causes_.push_back({.reason = std::string(reason), .message = std::move(message),
-                     .field = std::string(field)});
+  causes_.push_back(
+      {.reason = std::string(reason), .message = std::move(message), .field = std::string(field)});
 }
 
 void FieldErrors::required(std::string_view field, std::string_view detail) {

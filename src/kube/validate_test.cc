@@ -4,10 +4,10 @@
 #include "kube/object.h"
 #include "kube/prune.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -94,66 +94,113 @@ TEST_F(Validation, mistakes_in_new_objects_are_told_in_upstreams_words) {
       {pod, "", "", {}},
       {ingress, "", "", {}},
       {config, "", "", {}},
-      {deployment, "/spec/replicas", "-1",
+      {deployment,
+       "/spec/replicas",
+       "-1",
        {"spec.replicas: Invalid value: -1: must be greater than or equal to 0"}},
       {deployment, "/spec/selector", "", {"spec.selector: Required value"}},
-      {deployment, "/spec/selector", "{}",
+      {deployment,
+       "/spec/selector",
+       "{}",
        {"spec.selector: Invalid value: {}: empty selector is invalid for deployment"}},
-      {deployment, "/spec/template/metadata/labels/app", R"("other")",
+      {deployment,
+       "/spec/template/metadata/labels/app",
+       R"("other")",
        {R"(spec.template.metadata.labels: Invalid value: {"app":"other"}: `selector` does not )"
         "match template `labels`"}},
-      {deployment, "/spec/template/spec/containers", "[]",
+      {deployment,
+       "/spec/template/spec/containers",
+       "[]",
        {"spec.template.spec.containers: Required value"}},
-      {deployment, "/spec/template/spec/containers/0/name", R"("")",
+      {deployment,
+       "/spec/template/spec/containers/0/name",
+       R"("")",
        {"spec.template.spec.containers[0].name: Required value"}},
-      {deployment, "/spec/template/spec/containers/0/name", R"("Web")",
+      {deployment,
+       "/spec/template/spec/containers/0/name",
+       R"("Web")",
        {fmt::format("spec.template.spec.containers[0].name: Invalid value: \"Web\": {}",
                     label_rule)}},
-      {deployment, "/spec/template/spec/restartPolicy", R"("Never")",
+      {deployment,
+       "/spec/template/spec/restartPolicy",
+       R"("Never")",
        {R"(spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: )"
         R"("Always")"}},
-      {deployment, "/spec/template/spec/containers/0/ports/0/containerPort", "70000",
+      {deployment,
+       "/spec/template/spec/containers/0/ports/0/containerPort",
+       "70000",
        {"spec.template.spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be "
         "between 1 and 65535, inclusive"}},
-      {deployment, "/spec/strategy", R"({"type":"Recreate","rollingUpdate":{"maxSurge":1}})",
+      {deployment,
+       "/spec/strategy",
+       R"({"type":"Recreate","rollingUpdate":{"maxSurge":1}})",
        {"spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is "
         "'Recreate'"}},
-      {deployment, "/spec/strategy", R"({"rollingUpdate":{"maxSurge":0,"maxUnavailable":0}})",
+      {deployment,
+       "/spec/strategy",
+       R"({"rollingUpdate":{"maxSurge":0,"maxUnavailable":0}})",
        {"spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when "
         "`maxSurge` is 0"}},
-      {pod, "/metadata/name", "", {"metadata.name: Required value: name or generateName is "
-                                   "required"}},
-      {pod, "/spec/restartPolicy", R"("Sometimes")",
+      {pod,
+       "/metadata/name",
+       "",
+       {"metadata.name: Required value: name or generateName is "
+        "required"}},
+      {pod,
+       "/spec/restartPolicy",
+       R"("Sometimes")",
        {R"(spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", )"
         R"("Never", "OnFailure")"}},
-      {pod, "/spec/containers/0/volumeMounts", R"([{"name":"v","mountPath":"/v"}])",
+      {pod,
+       "/spec/containers/0/volumeMounts",
+       R"([{"name":"v","mountPath":"/v"}])",
        {R"(spec.containers[0].volumeMounts[0].name: Not found: "v")"}},
-      {pod, "/spec/containers/0/readinessProbe", R"({"periodSeconds":-1})",
+      {pod,
+       "/spec/containers/0/readinessProbe",
+       R"({"periodSeconds":-1})",
        {"spec.containers[0].readinessProbe: Required value: must specify a handler type",
         "spec.containers[0].readinessProbe.periodSeconds: Invalid value: -1: must be greater than "
         "or equal to 0"}},
-      {pod, "/spec/containers/0/env", R"([{"name":"A","value":"1","valueFrom":{}}])",
+      {pod,
+       "/spec/containers/0/env",
+       R"([{"name":"A","value":"1","valueFrom":{}}])",
        {"spec.containers[0].env[0].valueFrom: Forbidden: may not be specified when `value` is not "
         "empty",
         "spec.containers[0].env[0].valueFrom: Required value: must specify one of: `fieldRef`, "
         "`resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"}},
       {service, "/spec/ports", "[]", {"spec.ports: Required value"}},
-      {service, "/spec/ports", R"([{"port":80},{"port":81,"name":"b"}])",
+      {service,
+       "/spec/ports",
+       R"([{"port":80},{"port":81,"name":"b"}])",
        {"spec.ports[0].name: Required value"}},
-      {service, "/spec/ports", R"([{"port":80,"name":"b"},{"port":81,"name":"b"}])",
+      {service,
+       "/spec/ports",
+       R"([{"port":80,"name":"b"},{"port":81,"name":"b"}])",
        {R"(spec.ports[1].name: Duplicate value: "b")"}},
-      {service, "/spec/type", R"("Internal")",
+      {service,
+       "/spec/type",
+       R"("Internal")",
        {R"(spec.type: Unsupported value: "Internal": supported values: "ClusterIP", )"
         R"("ExternalName", "LoadBalancer", "NodePort")"}},
-      {service, "/spec/clusterIP", R"("ten")",
+      {service,
+       "/spec/clusterIP",
+       R"("ten")",
        {R"(spec.clusterIP: Invalid value: "ten": must be empty, "None", or a valid IP address)"}},
-      {ingress, "/spec", "{}",
+      {ingress,
+       "/spec",
+       "{}",
        {"spec: Invalid value: {}: either `defaultBackend` or `rules` must be specified"}},
-      {ingress, "/spec/rules/0/http/paths/0/path", R"("x")",
+      {ingress,
+       "/spec/rules/0/http/paths/0/path",
+       R"("x")",
        {R"(spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path)"}},
-      {ingress, "/spec/rules/0/http/paths/0/pathType", "",
+      {ingress,
+       "/spec/rules/0/http/paths/0/pathType",
+       "",
        {"spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"}},
-      {config, "/data", R"({"a b":"1"})",
+      {config,
+       "/data",
+       R"({"a b":"1"})",
        {R"(data[a b]: Invalid value: "a b": a valid config key must consist of alphanumeric )"
         "characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used "
         "for validation is '[-._a-zA-Z0-9]+')"}},
@@ -175,7 +222,9 @@ TEST_F(Validation, what_may_not_change_does_not) {
   const Row rows[] = {
       {deployment, "/spec/replicas", "5", {}},
       {deployment, "/spec/selector/matchLabels/app", R"("web")", {}},
-      {deployment, "/metadata/name", R"("new")",
+      {deployment,
+       "/metadata/name",
+       R"("new")",
        {R"(metadata.name: Invalid value: "new": field is immutable)"}},
       {pod, "/spec/containers/0/image", R"("i:2")", {}},
       {pod, "/spec/nodeName", R"("node")", {}},
@@ -226,22 +275,35 @@ TEST_F(Validation, no_more_than_the_limit_of_errors_is_reported) {
 
 TEST_F(Validation, wrong_types_are_refused_as_gos_decoder_does) {
   const Row rows[] = {
-      {deployment, "/spec/replicas", R"("3")",
+      {deployment,
+       "/spec/replicas",
+       R"("3")",
        {R"(Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal )"
         "string into Go struct field DeploymentSpec.spec.replicas of type int32"}},
-      {deployment, "/spec/replicas", "1.5",
+      {deployment,
+       "/spec/replicas",
+       "1.5",
        {R"(Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal )"
         "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"}},
-      {deployment, "/spec/replicas", "99999999999",
+      {deployment,
+       "/spec/replicas",
+       "99999999999",
        {R"(Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal )"
         "number 99999999999 into Go struct field DeploymentSpec.spec.replicas of type int32"}},
-      {deployment, "/spec/template/spec/containers", "{}",
+      {deployment,
+       "/spec/template/spec/containers",
+       "{}",
        {R"(Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal )"
-        "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"}},
-      {deployment, "/metadata/labels", R"({"a":1})",
+        "object into Go struct field PodSpec.spec.template.spec.containers of type "
+        "[]v1.Container"}},
+      {deployment,
+       "/metadata/labels",
+       R"({"a":1})",
        {R"(Deployment in version "v1" cannot be handled as a Deployment: json: cannot unmarshal )"
         "number into Go struct field ObjectMeta.metadata.labels of type string"}},
-      {pod, "/spec/containers/0/resources", R"({"limits":{"cpu":"much"}})",
+      {pod,
+       "/spec/containers/0/resources",
+       R"({"limits":{"cpu":"much"}})",
        {R"(Pod in version "v1" cannot be handled as a Pod: quantities must match the regular )"
         "expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"}},
       {service, "/spec/ports/0/targetPort", R"("http")", {}},

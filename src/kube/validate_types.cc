@@ -50,8 +50,7 @@ std::string json_type(const json::value& value, bool with_number) {
     case json::kind::object: return "object";
     case json::kind::int64:
     case json::kind::uint64:
-    case json::kind::double_:
-      return with_number ? "number " + scalar_text(value) : "number";
+    case json::kind::double_: return with_number ? "number " + scalar_text(value) : "number";
   }
   return "value";
 }
@@ -65,7 +64,8 @@ class TypeChecker final {
     switch (schema.type) {
       case SchemaType::any: return std::nullopt;
       case SchemaType::string: return check_string(schema, value, owner);
-      case SchemaType::boolean: return value.is_bool() ? std::nullopt : mismatch(schema, value, owner);
+      case SchemaType::boolean:
+        return value.is_bool() ? std::nullopt : mismatch(schema, value, owner);
       case SchemaType::integer: return check_integer(schema, value, owner);
       case SchemaType::number:
         return value.is_number() ? std::nullopt : mismatch(schema, value, owner);
@@ -90,9 +90,9 @@ class TypeChecker final {
                                            std::string_view owner) const {
     if (!value.is_int64()) return mismatch(schema, value, owner);
     std::int64_t number = value.get_int64();
-    bool fits = schema.format != Format::int32 ||
-                (number >= std::numeric_limits<std::int32_t>::min() &&
-                 number <= std::numeric_limits<std::int32_t>::max());
+    bool fits =
+        schema.format != Format::int32 || (number >= std::numeric_limits<std::int32_t>::min() &&
+                                           number <= std::numeric_limits<std::int32_t>::max());
     return fits ? std::nullopt : mismatch(schema, value, owner);
   }
 
