@@ -18,7 +18,6 @@ namespace hello_world {
 
 using namespace std::chrono_literals;
 using namespace tulle;
-
 namespace {
 
 constexpr auto kDrainTimeout = 20s;
@@ -64,8 +63,7 @@ rt::Task<Result<IpAddress>> query(net::Network& network, SocketAddress server, s
   CO_TRY_VOID(socket->send(bytes, server));
   for (std::array<char, 4096> buffer;;) {
     CO_TRY(const auto received, co_await socket->receive(buffer));
-    const std::size_t size = std::min(received.size, buffer.size());
-    const auto reply = codec::parse_dns({buffer.data(), size});
+    const auto reply = codec::parse_dns({buffer.data(), std::min(received.size, buffer.size())});
     if (!reply || reply->id != question.id || received.from != server) continue;
     for (const auto& record : reply->answers) {
       const auto* a = std::get_if<codec::DnsA>(&record.data);
@@ -88,9 +86,8 @@ rt::Task<Result<IpAddress>> resolve(Program& program, std::string host) {
   for (const auto& name : names) {
     for (int attempt = 0; attempt < kDnsAttempts && !resolv.servers.empty(); ++attempt) {
       const auto server = resolv.servers[static_cast<std::size_t>(attempt) % resolv.servers.size()];
-      auto found =
-          co_await rt::with_deadline(program.loop, program.loop.now() + kDnsTimeout,
-                                     query(program.network, server, name));
+      auto found = co_await rt::with_deadline(program.loop, program.loop.now() + kDnsTimeout,
+                                              query(program.network, server, name));
       if (found) co_return *found;
       last = std::move(found).error();
       if (last.code == Code::not_found) break;

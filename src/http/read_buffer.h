@@ -58,7 +58,7 @@ class ReadBuffer final {
     end_ = size;
   }
 
-  std::unique_ptr<char[]> bytes_;  // made when first needed: idle connections hold none
+  std::unique_ptr<char[]> bytes_;  // made when first needed
   std::size_t capacity_;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
