@@ -101,8 +101,11 @@ function(tulle_layer name)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
       set(corpus ${PROJECT_SOURCE_DIR}/test/corpus/${target})
       file(GLOB corpus_if_any LIST_DIRECTORIES true ${corpus})
-      add_test(NAME fuzz/${target}
-        COMMAND ${target} -seed=1 -runs=5000 -max_total_time=30 -verbosity=0 ${corpus_if_any})
+      # libFuzzer puts what it finds into the first folder: never into the seeds in the tree.
+      set(found ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${target})
+      file(MAKE_DIRECTORY ${found})
+      add_test(NAME fuzz/${target} COMMAND ${target} -seed=1 -runs=5000 -max_total_time=30
+        -verbosity=0 -artifact_prefix=${found}/ ${found} ${corpus_if_any})
       set_tests_properties(fuzz/${target} PROPERTIES TIMEOUT 120)
     endforeach()
   endif()
