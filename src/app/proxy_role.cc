@@ -134,8 +134,6 @@ class ProxyRole final {
   rt::Scope tasks_{loop_};
 };
 
-Random seeded() { return Random(std::stoull(net::random_hex(8), nullptr, 16)); }
-
 }  // namespace
 
 int run_proxy(const ProxyOptions& options) {
@@ -144,7 +142,7 @@ int run_proxy(const ProxyOptions& options) {
   rt::Loop loop(*driver);
   const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT});
   if (!signals) return report(signals.error());
-  ProxyRole role(loop, *driver, options, seeded());
+  ProxyRole role(loop, *driver, options, net::random_seed());
   if (const auto started = role.start(); !started) return report(started.error());
   loop.run((*signals)->next());
   return 0;

@@ -166,4 +166,10 @@ std::string random_hex(std::size_t bytes) {
   return hex;
 }
 
+Random random_seed() {
+  std::uint64_t seed = 0;
+  CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(&seed), sizeof seed) == 1);
+  return Random(seed);
+}
+
 }  // namespace tulle::net

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/random.h"
 #include "base/result.h"
 #include "base/time.h"
 
@@ -34,5 +35,8 @@ Result<WallTime> certificate_end(const std::string& certificate_pem);
 
 // Cryptographically secure bytes, as lower-case hex of `bytes` bytes.
 std::string random_hex(std::size_t bytes);
+
+// A generator seeded by the system's randomness: where nothing has to be repeated.
+Random random_seed();
 
 }  // namespace tulle::net

@@ -1,0 +1,165 @@
+#include "app/control_role.h"
+#include "app/proxy_role.h"
+#include "app/report.h"
+#include "app/up.h"
+#include "base/log.h"
+#include "cli/image_command.h"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#if __has_include("node/shim.h")
+#include "node/shim.h"
+#endif
+#if __has_include("cli/status.h")
+#include "cli/completion.h"
+#include "cli/status.h"
+#endif
+
+namespace {
+
+using namespace tulle;
+using namespace tulle::app;
+
+// What any of the commands may be given.
+struct Flags {
+  std::string data_dir = kDefaultDataDir;
+  std::vector<std::string> manifests;
+  std::uint16_t api_port = 6443;
+  std::uint16_t ingress_port = 80;
+  std::uint16_t admin_port = 15020;
+  std::string runtime;
+  std::size_t workers = 0;
+  std::string kubeconfig;
+  int ready_fd = -1;
+  bool verbose = false;
+
+  Instance instance() const {
+    std::error_code error;
+    const auto absolute = std::filesystem::absolute(data_dir, error);
+    return {.data_dir = (error ? std::filesystem::path(data_dir) : absolute).lexically_normal()};
+  }
+};
+
+void add_data_dir(CLI::App& command, Flags& flags) {
+  command.add_option("--data-dir", flags.data_dir, "where everything of the instance is kept")
+      ->envname("TULLE_DATA_DIR")
+      ->capture_default_str();
+}
+
+void add_ports(CLI::App& command, Flags& flags) {
+  command.add_option("--api-port", flags.api_port, "port of the API on 127.0.0.1; 0: a free one")
+      ->capture_default_str();
+  command.add_option("--ingress-port", flags.ingress_port, "port of Ingress on 127.0.0.1")
+      ->capture_default_str();
+  command.add_option("--admin-port", flags.admin_port,
+                     "port of /metrics on 127.0.0.1; 0: only the Unix socket")
+      ->capture_default_str();
+}
+
+void add_up(CLI::App& app, Flags& flags, int& exit_code) {
+  CLI::App* up = app.add_subcommand(
+      "up", "Start an instance, apply manifests to it, and run until Ctrl-C");
+  up->footer(
+      "Example: tulle up -f examples/hello-world\n"
+      "kubectl finds the instance by the file kubeconfig in the data directory.");
+  up->add_option("-f,--filename", flags.manifests,
+                 "a manifest, or a folder of manifests; may be given again")
+      ->type_name("FILE|FOLDER");
+  add_data_dir(*up, flags);
+  add_ports(*up, flags);
+  up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
+  up->callback([&flags, &exit_code] {
+    exit_code = run_up({.instance = flags.instance(),
+                        .manifests = flags.manifests,
+                        .api_port = flags.api_port,
+                        .ingress_port = flags.ingress_port,
+                        .admin_port = flags.admin_port,
+                        .runtime = flags.runtime});
+  });
+}
+
+// The processes that `up` starts; of no use by hand.
+void add_control(CLI::App& app, Flags& flags, int& exit_code) {
+  CLI::App* control = app.add_subcommand("control", "API server, controllers and node agent");
+  control->group("");
+  add_data_dir(*control, flags);
+  add_ports(*control, flags);
+  control->add_option("--runtime", flags.runtime);
+  control->add_option("--ready-fd", flags.ready_fd);
+  control->callback([&flags, &exit_code] {
+    log::configure(flags.verbose ? log::Level::debug : log::Level::info, "control");
+    exit_code = run_control({.instance = flags.instance(),
+                             .api_port = flags.api_port,
+                             .ingress_port = flags.ingress_port,
+                             .runtime = flags.runtime,
+                             .ready_fd = flags.ready_fd});
+  });
+}
+
+void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
+  CLI::App* proxy = app.add_subcommand("proxy", "data plane and DNS");
+  proxy->group("");
+  add_data_dir(*proxy, flags);
+  add_ports(*proxy, flags);
+  proxy->add_option("--kubeconfig", flags.kubeconfig);
+  proxy->add_option("--workers", flags.workers);
+  proxy->add_option("--ready-fd", flags.ready_fd);
+  proxy->callback([&flags, &exit_code] {
+    log::configure(flags.verbose ? log::Level::debug : log::Level::info, "proxy");
+    const Instance instance = flags.instance();
+    const IpAddress loopback = IpAddress::v4(127, 0, 0, 1);
+    ProxyOptions options{
+        .kubeconfig = flags.kubeconfig.empty() ? instance.proxy_kubeconfig() : flags.kubeconfig,
+        .handover_socket = instance.handover_socket(),
+        .admin_socket = instance.admin_socket(),
+        .workers = flags.workers,
+        .ready_fd = flags.ready_fd};
+    if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
+    if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};
+    exit_code = run_proxy(options);
+  });
+}
+
+void add_version(CLI::App& app) {
+  app.add_subcommand("version", "Print the version")->callback([] {
+    std::printf("tulle %s\n", TULLE_VERSION);
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+#if __has_include("node/shim.h")
+  // Not through CLI11: a shim stays as small as it can.
+  if (argc > 1 && std::string_view(argv[1]) == "shim") return node::run_shim(argc, argv);
+#endif
+  log::configure(log::Level::info, "tulle");
+  Flags flags;
+  int exit_code = 0;
+  CLI::App app("Tulle: a service mesh and a Kubernetes-compatible control plane in one binary.",
+               "tulle");
+  app.require_subcommand(1);
+  app.add_flag("-v,--verbose", flags.verbose, "log what is done, not only what went wrong");
+  add_up(app, flags, exit_code);
+  cli::add_image_commands(app, flags.data_dir, exit_code);
+  CLI::App* image = app.get_subcommand("image");
+  add_data_dir(*image, flags);
+  for (CLI::App* command : image->get_subcommands({})) command->fallthrough();
+#if __has_include("cli/status.h")
+  CLI::App* status = app.add_subcommand("status", "One screen: services, endpoints, health");
+  add_data_dir(*status, flags);
+  status->callback([&] { exit_code = cli::run_status(flags.instance().data_dir); });
+  cli::add_completion_command(app, exit_code);
+#endif
+  add_version(app);
+  add_control(app, flags, exit_code);
+  add_proxy(app, flags, exit_code);
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}

@@ -1,0 +1,115 @@
+#include "app/supervisor.h"
+
+#include "base/log.h"
+#include "rt/combine.h"
+#include "rt/watched_event.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace tulle::app {
+
+namespace {
+
+// A process that ends at once again is not started in a tight circle.
+constexpr Duration kPauseMin = std::chrono::milliseconds(10);
+constexpr Duration kPauseMax = std::chrono::seconds(5);
+constexpr Duration kStable = std::chrono::seconds(5);
+constexpr int kReadyFd = 3;
+
+std::string describe(const rt::ExitStatus& status) {
+  if (status.signal != 0) return "signal " + std::to_string(status.signal);
+  return "code " + std::to_string(status.code);
+}
+
+rt::Task<Result<rt::ExitStatus>> exit_of(rt::Process& process) {
+  co_return co_await process.exited();
+}
+
+}  // namespace
+
+Result<SupervisedProcess::Started> SupervisedProcess::spawn() const {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return os_error(errno, "pipe");
+  Started started{.process = nullptr, .ready = OwnedFd(ends[0])};
+  const OwnedFd write_end(ends[1]);
+  rt::SpawnOptions options{.arguments = {"/proc/self/exe"}};
+  options.arguments.insert(options.arguments.end(), options_.arguments.begin(),
+                           options_.arguments.end());
+  options.arguments.insert(options.arguments.end(), {"--ready-fd", std::to_string(kReadyFd)});
+  options.descriptors = {{.child = 1, .ours = 1},
+                         {.child = 2, .ours = 2},
+                         {.child = kReadyFd, .ours = write_end.get()}};
+  options.die_with_parent = true;
+  options.own_process_group = true;
+  TRY(started.process, rt::Process::spawn(loop_, driver_, options));
+  return started;
+}
+
+rt::Task<Result<void>> SupervisedProcess::wait_ready(OwnedFd ready) const {
+  rt::WatchedEvent event(loop_, driver_, std::move(ready));
+  CO_TRY_VOID(event.start());
+  for (;;) {
+    char byte = 0;
+    const ssize_t count = ::read(event.fd.get(), &byte, 1);
+    if (count == 1) co_return Result<void>();
+    if (count == 0) co_return fail(Code::closed, options_.name + " ended before it was ready");
+    if (errno != EAGAIN) co_return os_error(errno, "waiting for " + options_.name);
+    co_await rt::wait_on(event.happened);
+  }
+}
+
+rt::Task<Result<void>> SupervisedProcess::start() {
+  CO_TRY(Started started, spawn());
+  process_ = std::move(started.process);
+  const auto ready = co_await wait_ready(std::move(started.ready));
+  if (!ready) {
+    (void)process_->signal(SIGTERM);
+    (void)co_await process_->exited();
+    process_.reset();
+    co_return ready;
+  }
+  keeper_.spawn(keep_running());
+  co_return Result<void>();
+}
+
+rt::Task<void> SupervisedProcess::keep_running() {
+  Duration pause = kPauseMin;
+  Instant started_at = loop_.now();
+  for (;;) {
+    const auto status = co_await process_->exited();
+    log::warn(options_.name + " ended; starting it again",
+              {{"with", status ? describe(*status) : status.error().message}});
+    if (loop_.now() - started_at > kStable) pause = kPauseMin;
+    for (;;) {
+      co_await rt::sleep(loop_, pause);
+      pause = std::min(pause * 2, kPauseMax);
+      started_at = loop_.now();
+      auto again = spawn();
+      if (again) {
+        process_ = std::move(again->process);
+        break;
+      }
+      log::error(options_.name + " cannot be started", {{"why", again.error().message}});
+    }
+  }
+}
+
+rt::Task<void> SupervisedProcess::stop(Duration patience) {
+  keeper_.cancel();
+  if (!process_) co_return;
+  (void)process_->signal(SIGTERM);
+  const auto ended = co_await rt::with_deadline(loop_, loop_.now() + patience, exit_of(*process_));
+  if (!ended) {
+    log::error(options_.name + " does not end; killing it", {});
+    (void)process_->signal(SIGKILL);
+    (void)co_await process_->exited();
+  }
+  process_.reset();
+}
+
+}  // namespace tulle::app

@@ -1,0 +1,24 @@
+// `tulle up`: a whole instance in the foreground.
+#pragma once
+
+#include "app/instance.h"
+
+#include <string>
+#include <vector>
+
+namespace tulle::app {
+
+struct UpOptions {
+  Instance instance;
+  std::vector<std::string> manifests = {};  // files and folders
+  std::uint16_t api_port = 6443;
+  std::uint16_t ingress_port = 80;
+  std::uint16_t admin_port = 15020;
+  std::string runtime = {};
+};
+
+// Runs until SIGINT or SIGTERM, and then leaves nothing behind but the data directory. Returns the
+// exit code; each failure is one line on standard error that says what to do.
+int run_up(const UpOptions& options);
+
+}  // namespace tulle::app
