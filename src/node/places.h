@@ -1,0 +1,54 @@
+// Where the things of pods lie below the data directory. Values; nothing is made here.
+//
+//   run/netns/UID                       the pod's network namespace, a bind mount
+//   run/pods/UID/pod.json               what the next agent must know of the pod
+//   run/pods/UID/etc/                   hosts, hostname and resolv.conf of its containers
+//   run/pods/UID/volumes/NAME/
+//   run/pods/UID/containers/NAME/N/     the bundle of the container's run number N (node/shim.h)
+//   pods/NAMESPACE_NAME_UID/NAME/N.log  what that run printed
+#pragma once
+
+#include <string>
+
+namespace tulle::node {
+
+struct PodPlace {
+  std::string data_dir;
+  std::string namespace_;
+  std::string name;
+  std::string uid;
+
+  static std::string all_pods(const std::string& data_dir) { return data_dir + "/run/pods"; }
+  std::string run() const { return all_pods(data_dir) + "/" + uid; }
+  std::string record() const { return run() + "/pod.json"; }
+  std::string network() const { return data_dir + "/run/netns/" + uid; }
+  std::string etc() const { return run() + "/etc"; }
+  std::string volume(const std::string& volume_name) const {
+    return run() + "/volumes/" + volume_name;
+  }
+  std::string runs(const std::string& container) const {
+    return run() + "/containers/" + container;
+  }
+  std::string logs() const {
+    return data_dir + "/pods/" + namespace_ + "_" + name + "_" + uid;
+  }
+};
+
+// One run of a container; restarts count up.
+struct RunPlace {
+  PodPlace pod;
+  std::string container;
+  int number = 0;
+
+  std::string bundle() const { return pod.runs(container) + "/" + std::to_string(number); }
+  std::string rootfs() const { return bundle() + "/rootfs"; }
+  std::string rootfs_state() const { return bundle() + "/state"; }
+  std::string log_directory() const { return pod.logs() + "/" + container; }
+  std::string log() const { return log_directory() + "/" + std::to_string(number) + ".log"; }
+  // Its name in the runtime.
+  std::string id() const { return pod.uid + "." + container + "." + std::to_string(number); }
+  // Who pins the image.
+  std::string owner() const { return pod.uid + "." + container; }
+};
+
+}  // namespace tulle::node
