@@ -194,9 +194,10 @@ class Patcher final {
     if (array == nullptr) return missing(op, operation.path_text);
     const auto index = token == "-" ? array->size() : parse_index(token, array->size() + 1);
     if (!index)
-      return does_not_apply(fmt::format("error in {} for path: '{}': Unable to access invalid "
-                                        "index: {}: invalid index referenced",
-                                        op, operation.path_text, token));
+      return does_not_apply(
+          fmt::format("error in {} for path: '{}': Unable to access invalid "
+                      "index: {}: invalid index referenced",
+                      op, operation.path_text, token));
     array->insert(array->begin() + static_cast<std::ptrdiff_t>(*index), std::move(value));
     return {};
   }
@@ -263,8 +264,7 @@ class Patcher final {
     static const json::value null;
     const json::value& wanted = operation.value == nullptr ? null : *operation.value;
     if (target == nullptr ? wanted.is_null() : *target == wanted) return {};
-    return does_not_apply(
-        fmt::format("testing value {} failed: test failed", operation.path_text));
+    return does_not_apply(fmt::format("testing value {} failed: test failed", operation.path_text));
   }
 
   static ApiStatus missing_from(std::string_view op) {

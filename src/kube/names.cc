@@ -2,8 +2,8 @@
 
 #include "base/random.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -29,8 +29,7 @@ bool is_alnum(char c) { return is_lower_alnum(c) || is_upper(c); }
 // Starts and ends with `edge`, `edge` or one of `inner` between.
 bool has_shape(std::string_view value, bool (*edge)(char), std::string_view inner) {
   return !value.empty() && edge(value.front()) && edge(value.back()) &&
-         std::ranges::all_of(value,
-                             [&](char c) { return edge(c) || inner.find(c) != inner.npos; });
+         std::ranges::all_of(value, [&](char c) { return edge(c) || inner.find(c) != inner.npos; });
 }
 
 bool is_dns1123_label(std::string_view value) { return has_shape(value, is_lower_alnum, "-"); }

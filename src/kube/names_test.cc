@@ -2,8 +2,8 @@
 
 #include "base/random.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <regex>
 
@@ -54,7 +54,9 @@ TEST(Names, each_kind_of_name_has_its_rules) {
       {check_label_value, {"", "a", "A_b.c-1", long63}, {"-a", "a-", "a b", "é", long64}},
       {check_path_segment, {"a", "system:node", "..."}, {".", "..", "a/b", "a%b"}},
       {check_env_var_name, {"PATH", "my.var-1", "1"}, {"", "a=b", "a\nb", "é"}},
-      {check_port_name, {"http", "h2c-1"}, {"", "80", "a--b", "-a", "a-", "Http", "a234567890123456"}},
+      {check_port_name,
+       {"http", "h2c-1"},
+       {"", "80", "a--b", "-a", "a-", "Http", "a234567890123456"}},
   };
   for (const Row& row : rows) {
     for (const std::string& name : row.good) EXPECT_TRUE(row.check(name).empty()) << name;

@@ -1,9 +1,8 @@
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
-#include <algorithm>
 #include <cmath>
 
 namespace tulle::kube {
@@ -217,9 +216,9 @@ bool is_deleting(const json::object& object) {
 }
 
 bool has_finalizer(const json::object& object, std::string_view finalizer) {
-  return std::ranges::any_of(array_at(object, "metadata.finalizers"), [&](const json::value& value) {
-    return string_or(value) == finalizer;
-  });
+  for (const json::value& value : array_at(object, "metadata.finalizers"))
+    if (string_or(value) == finalizer) return true;
+  return false;
 }
 
 bool add_finalizer(json::object& object, std::string_view finalizer) {
@@ -259,9 +258,12 @@ bool is_controlled_by(const json::object& object, std::string_view uid) {
 
 json::object controller_reference_to(const json::object& owner) {
   return {
-      {"apiVersion", api_version_of(owner)}, {"kind", kind_of(owner)},
-      {"name", name_of(owner)},              {"uid", uid_of(owner)},
-      {"controller", true},                  {"blockOwnerDeletion", true},
+      {"apiVersion", api_version_of(owner)},
+      {"kind", kind_of(owner)},
+      {"name", name_of(owner)},
+      {"uid", uid_of(owner)},
+      {"controller", true},
+      {"blockOwnerDeletion", true},
   };
 }
 

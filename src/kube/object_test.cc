@@ -1,7 +1,7 @@
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <unordered_set>
 
@@ -75,8 +75,8 @@ TEST(Object, a_condition_keeps_its_transition_time_until_its_status_changes) {
   const Condition ready{.type = "Ready", .status = "True", .reason = "Fine"};
   EXPECT_TRUE(set_condition(object, ready, start));
   EXPECT_FALSE(set_condition(object, ready, start + 5s));
-  EXPECT_TRUE(set_condition(object, {.type = "Ready", .status = "True", .reason = "Better"},
-                            start + 5s));
+  EXPECT_TRUE(
+      set_condition(object, {.type = "Ready", .status = "True", .reason = "Better"}, start + 5s));
   EXPECT_EQ(string_at(*find_condition(object, "Ready"), "lastTransitionTime"),
             "2001-09-09T01:46:40Z");
   EXPECT_TRUE(is_condition_true(object, "Ready"));

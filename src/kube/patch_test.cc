@@ -1,7 +1,7 @@
 #include "kube/patch.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -37,7 +37,8 @@ TEST(JsonPatch, applies_operations_in_order) {
       {R"({"a": {"b": 1}})", R"([{"op": "copy", "from": "/a", "path": "/a/c"}])",
        R"({"a": {"b": 1, "c": {"b": 1}}})"},
       {R"({"a": 1})", R"([{"op": "test", "path": "/a", "value": 1},
-                          {"op": "test", "path": "/gone", "value": null}])", R"({"a": 1})"},
+                          {"op": "test", "path": "/gone", "value": null}])",
+       R"({"a": 1})"},
       {R"({"a": 1})", R"([{"op": "replace", "path": "", "value": {"b": 2}}])", R"({"b": 2})"},
       {R"({"": {"": 1}})", R"([{"op": "replace", "path": "//", "value": 2}])", R"({"": {"": 2}})"},
   };
@@ -95,8 +96,7 @@ TEST(JsonPatch, operations_copies_and_depth_are_limited) {
             "Request entity too large: The allowed maximum operations in a JSON patch is 10000, "
             "got 10001");
 
-  const json::array doubling(
-      100, json::value{{"op", "copy"}, {"from", "/l"}, {"path", "/l/-"}});
+  const json::array doubling(100, json::value{{"op", "copy"}, {"from", "/l"}, {"path", "/l/-"}});
   EXPECT_EQ(apply_json_patch(parse(R"({"l": ["x"]})"), doubling).error().code, 413);
 
   json::array deepening;

@@ -45,8 +45,7 @@ std::optional<Suffix> interpret(std::string_view text) {
   std::string_view digits = text.substr(1);
   if (digits[0] == '+') digits.remove_prefix(1);
   int exponent = 0;
-  const auto [end, error] =
-      std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
   if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
   // Beyond this every value is zero (rounded up to a nano) or the cap.
   constexpr int exponent_max = 100;
@@ -102,9 +101,8 @@ Wide ceil_divide(Wide value, Wide by) {
 }
 
 std::int64_t saturate(Wide value) {
-  return static_cast<std::int64_t>(
-      std::clamp(value, Wide{std::numeric_limits<std::int64_t>::min()},
-                 Wide{std::numeric_limits<std::int64_t>::max()}));
+  return static_cast<std::int64_t>(std::clamp(value, Wide{std::numeric_limits<std::int64_t>::min()},
+                                              Wide{std::numeric_limits<std::int64_t>::max()}));
 }
 
 std::string decimal_text(Wide nanos, Quantity::Format format) {

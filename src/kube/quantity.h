@@ -1,4 +1,4 @@
-// Resource quantities: "500m", "1.5Gi", "1e3", as k8s.io/apimachinery/pkg/api/resource defines them.
+// Resource quantities: "500m", "1.5Gi", "1e3", as apimachinery's pkg/api/resource defines them.
 #pragma once
 
 #include "base/result.h"

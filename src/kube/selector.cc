@@ -4,8 +4,8 @@
 #include "kube/names.h"
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <fmt/ranges.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -39,7 +39,8 @@ Result<Requirement> check(Requirement requirement) {
   const bool is_set = requirement.op == Operator::in || requirement.op == Operator::not_in;
   if (is_set && values.empty())
     return fail(Code::invalid_argument,
-                "values: Invalid value: []: for 'in', 'notin' operators, values set can't be empty");
+                "values: Invalid value: []: for 'in', 'notin' operators, values set can't be "
+                "empty");
   if (requirement.op == Operator::greater_than || requirement.op == Operator::less_than) {
     if (!parse_integer(values.front()))
       return invalid_value("values[0]", values.front(),
@@ -55,9 +56,8 @@ Result<Requirement> check(Requirement requirement) {
 }
 
 void put_in_order(std::vector<Requirement>& requirements) {
-  std::ranges::sort(requirements, {}, [](const Requirement& one) {
-    return std::tie(one.key, one.op, one.values);
-  });
+  std::ranges::sort(requirements, {},
+                    [](const Requirement& one) { return std::tie(one.key, one.op, one.values); });
 }
 
 // --- The string form ----------------------------------------------------------------------------
@@ -146,8 +146,8 @@ class Parser final {
       Operator op;
     };
     constexpr Row rows[] = {
-        {"=", Operator::equals},      {"==", Operator::equals},       {"!=", Operator::not_equals},
-        {"in", Operator::in},         {"notin", Operator::not_in},    {">", Operator::greater_than},
+        {"=", Operator::equals},    {"==", Operator::equals},    {"!=", Operator::not_equals},
+        {"in", Operator::in},       {"notin", Operator::not_in}, {">", Operator::greater_than},
         {"<", Operator::less_than},
     };
     const auto* row = std::ranges::find(rows, token_.text, &Row::text);
@@ -227,7 +227,9 @@ std::string text_of(const Requirement& requirement) {
     return fmt::format("{}{}{}", requirement.key, op, requirement.values.front());
   };
   const auto list = [&](std::string_view op) {
-    return fmt::format("{} {} ({})", requirement.key, op, fmt::join(requirement.values, ","));
+    const std::string values = fmt::format("{}", fmt::join(requirement.values, ","));
+    // The empty value alone needs a comma: "()" would be no value at all.
+    return fmt::format("{} {} ({})", requirement.key, op, values.empty() ? "," : values);
   };
   switch (requirement.op) {
     case Operator::equals: return with("=");

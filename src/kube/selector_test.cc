@@ -1,7 +1,7 @@
 #include "kube/selector.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -43,6 +43,7 @@ TEST(Selector, matches_labels) {
       {"a=b,c!=d,e in (x,y),f notin (z),g,!h", R"({"a": "b", "e": "x", "g": "1", "c": "d"})",
        false},
       {"x in (,a)", R"({"x": ""})", true},
+      {"x in (,)", R"({"x": ""})", true},
       {"kubernetes.io/name=a", R"({"kubernetes.io/name": "a"})", true},
   };
   for (const Row& row : rows) {
@@ -63,7 +64,8 @@ TEST(Selector, errors_are_in_upstreams_words) {
       {"a=b c", "found 'c', expected: ',' or 'end of string'"},
       {"a,", "found '', expected: identifier after ','"},
       {",a", "found ',', expected: !, identifier, or 'end of string'"},
-      {"a like b", "unable to parse requirement: found 'like', expected: in, notin, =, ==, !=, gt, lt"},
+      {"a like b",
+       "unable to parse requirement: found 'like', expected: in, notin, =, ==, !=, gt, lt"},
       {"a in x", "unable to parse requirement: found 'x', expected: '('"},
       {"a in (x", "unable to parse requirement: found '', expected: ',' or ')'"},
       {"a in ()",

@@ -3,9 +3,9 @@
 #include "base/check.h"
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -141,8 +141,8 @@ ApiStatus parse_status(const json::object& document, int http_code) {
   ApiStatus status;
   status.code = static_cast<int>(integer_at(document, "code", http_code));
   const auto* row = std::ranges::find(reasons, string_at(document, "reason"), &ReasonRow::name);
-  status.reason = row == reasons.end() || row->name.empty() ? reason_of_code(status.code)
-                                                            : row->reason;
+  status.reason =
+      row == reasons.end() || row->name.empty() ? reason_of_code(status.code) : row->reason;
   status.message = string_at(document, "message");
   if (status.message.empty())
     status.message = fmt::format("the server answered {} without a message", status.code);
@@ -150,8 +150,7 @@ ApiStatus parse_status(const json::object& document, int http_code) {
   status.group = string_at(document, "details.group");
   status.kind = string_at(document, "details.kind");
   status.uid = string_at(document, "details.uid");
-  status.retry_after_seconds =
-      static_cast<int>(integer_at(document, "details.retryAfterSeconds"));
+  status.retry_after_seconds = static_cast<int>(integer_at(document, "details.retryAfterSeconds"));
   for (const json::value& value : array_at(document, "details.causes")) {
     const json::object& cause = object_or_empty(value);
     status.causes.push_back({.reason = std::string(string_at(cause, "reason")),
@@ -212,8 +211,8 @@ ApiStatus invalid(std::string_view group, std::string_view kind, std::string_vie
     if (std::ranges::find(problems, problem) == problems.end())
       problems.push_back(std::move(problem));
   }
-  const std::string list = problems.size() == 1 ? problems.front()
-                                                : fmt::format("[{}]", fmt::join(problems, ", "));
+  const std::string list =
+      problems.size() == 1 ? problems.front() : fmt::format("[{}]", fmt::join(problems, ", "));
   const GroupResource qualified{.group = std::string(group), .resource = std::string(kind)};
   ApiStatus status =
       about(422, Reason::invalid, qualified, name,
@@ -231,8 +230,8 @@ ApiStatus strict_decoding_error(std::string_view version, std::string_view kind,
   CHECK(!errors.empty());
   const std::string what = fmt::format("strict decoding error: {}", fmt::join(errors, ", "));
   if (kind.empty()) return bad_request(what);
-  return bad_request(fmt::format("{0} in version \"{1}\" cannot be handled as a {0}: {2}", kind,
-                                 version, what));
+  return bad_request(
+      fmt::format("{0} in version \"{1}\" cannot be handled as a {0}: {2}", kind, version, what));
 }
 
 ApiStatus forbidden(const GroupResource& resource, std::string_view name, std::string_view why) {
@@ -257,9 +256,9 @@ ApiStatus method_not_allowed(const GroupResource& resource, std::string_view ver
 }
 
 ApiStatus not_acceptable(const std::vector<std::string>& accepted) {
-  return plain(406, Reason::not_acceptable,
-               fmt::format("only the following media types are accepted: {}",
-                           fmt::join(accepted, ", ")));
+  return plain(
+      406, Reason::not_acceptable,
+      fmt::format("only the following media types are accepted: {}", fmt::join(accepted, ", ")));
 }
 
 ApiStatus unsupported_media_type(std::string_view sent, const std::vector<std::string>& accepted) {
@@ -287,8 +286,8 @@ ApiStatus too_old_resource_version(std::uint64_t asked, std::uint64_t oldest) {
 ApiStatus too_large_resource_version(std::uint64_t asked, std::uint64_t current) {
   ApiStatus status =
       timeout(fmt::format("Too large resource version: {}, current: {}", asked, current), 1);
-  status.causes.push_back({.reason = "ResourceVersionTooLarge",
-                           .message = "Too large resource version"});
+  status.causes.push_back(
+      {.reason = "ResourceVersionTooLarge", .message = "Too large resource version"});
   return status;
 }
 
@@ -327,9 +326,7 @@ ApiStatus request_entity_too_large(std::string_view message) {
 }
 
 ApiStatus from_error(const Error& error) {
-  const auto as = [&](Reason reason) {
-    return plain(row_of(reason).code, reason, error.message);
-  };
+  const auto as = [&](Reason reason) { return plain(row_of(reason).code, reason, error.message); };
   switch (error.code) {
     case Code::invalid_argument:
     case Code::malformed: return as(Reason::bad_request);

@@ -1,7 +1,7 @@
 #include "kube/status.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {

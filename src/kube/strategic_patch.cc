@@ -45,8 +45,7 @@ ApiResult<Directive> directive_of(const json::object& patch) {
 
 bool is_delete(const json::value& value) {
   const json::object* object = value.if_object();
-  const json::value* directive =
-      object == nullptr ? nullptr : object->if_contains(patch_directive);
+  const json::value* directive = object == nullptr ? nullptr : object->if_contains(patch_directive);
   return directive != nullptr && string_or(*directive) == "delete";
 }
 
@@ -56,8 +55,8 @@ json::value content_of(const json::value& patch) {
   if (const auto* object = patch.if_object()) {
     json::object out;
     for (const auto& member : *object) {
-      const bool dropped = is_directive(key_text(member)) || member.value().is_null() ||
-                           is_delete(member.value());
+      const bool dropped =
+          is_directive(key_text(member)) || member.value().is_null() || is_delete(member.value());
       if (!dropped) out.emplace(member.key(), content_of(member.value()));
     }
     return out;

@@ -2,8 +2,8 @@
 #include "kube/patch.h"
 #include "kube/scheme.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -21,9 +21,7 @@ class StrategicPatch : public testing::Test {
 
   // Patches the spec of a pod.
   void expect_spec(std::string_view live, std::string_view patch, std::string_view result) const {
-    const auto wrap = [](std::string_view spec) {
-      return "{\"spec\": " + std::string(spec) + "}";
-    };
+    const auto wrap = [](std::string_view spec) { return "{\"spec\": " + std::string(spec) + "}"; };
     const auto patched = apply("Pod", wrap(live), wrap(patch));
     ASSERT_TRUE(patched) << patched.error().message;
     EXPECT_EQ(json::serialize(*patched), json::serialize(parse(wrap(result)))) << patch;
@@ -117,20 +115,18 @@ TEST_F(StrategicPatch, finalizers_merge_as_a_set_and_leave_by_directive) {
                            R"({"metadata": {"finalizers": ["c/z", "a/x"]}})");
   ASSERT_TRUE(added);
   EXPECT_EQ(*added, parse(R"({"metadata": {"finalizers": ["c/z", "a/x", "b/y"]}})"));
-  const auto removed =
-      apply("ConfigMap", R"({"metadata": {"finalizers": ["a/x", "b/y", "c/z"]}})",
-            R"({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/x"],
+  const auto removed = apply("ConfigMap", R"({"metadata": {"finalizers": ["a/x", "b/y", "c/z"]}})",
+                             R"({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a/x"],
                              "$setElementOrder/finalizers": ["c/z", "b/y"]}})");
   ASSERT_TRUE(removed);
   EXPECT_EQ(*removed, parse(R"({"metadata": {"finalizers": ["c/z", "b/y"]}})"));
 }
 
 TEST_F(StrategicPatch, service_ports_merge_by_port_and_labels_by_key) {
-  const auto patched = apply(
-      "Service",
-      R"({"metadata": {"labels": {"a": "1", "b": "2"}},
+  const auto patched = apply("Service",
+                             R"({"metadata": {"labels": {"a": "1", "b": "2"}},
           "spec": {"ports": [{"port": 80, "nodePort": 30000}, {"port": 443}]}})",
-      R"({"metadata": {"labels": {"a": null, "c": "3"}},
+                             R"({"metadata": {"labels": {"a": null, "c": "3"}},
           "spec": {"$setElementOrder/ports": [{"port": 443}, {"port": 80}],
                    "ports": [{"port": 80, "targetPort": "web"}]}})");
   ASSERT_TRUE(patched);
@@ -163,14 +159,14 @@ TEST_F(StrategicPatch, a_bad_patch_is_400_and_says_why) {
       {R"({"spec": {"$retainKeys": ["a"], "b": 1}})", "invalid patch format of retainKeys"},
       {R"({"spec": {"$setElementOrder/containers": 1}})",
        "invalid patch format of setElementOrder list"},
-      {R"({"spec": {"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "a"}]}})",
+      {R"({"spec": {"$setElementOrder/containers": [{"name": "b"}],
+                    "containers": [{"name": "a"}]}})",
        "doesn't match $setElementOrder/containers list"},
       {R"({"spec": {"$deleteFromPrimitiveList/finalizers": 1}})",
        "invalid patch format of primitive list"},
   };
   for (const Row& row : rows) {
-    const auto result =
-        apply("Pod", R"({"spec": {"containers": [{"name": "a"}]}})", row.patch);
+    const auto result = apply("Pod", R"({"spec": {"containers": [{"name": "a"}]}})", row.patch);
     ASSERT_FALSE(result) << row.patch;
     EXPECT_EQ(result.error().code, 400);
     EXPECT_NE(result.error().message.find(row.part), std::string::npos) << result.error().message;

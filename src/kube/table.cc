@@ -95,8 +95,7 @@ json::object table_head(const json::object& list_metadata, const TableOptions& o
 }
 
 json::object make_table(const json::object& list_metadata,
-                        std::span<const json::object* const> objects,
-                        const TableOptions& options) {
+                        std::span<const json::object* const> objects, const TableOptions& options) {
   json::object table = table_head(list_metadata, options);
   json::array& rows = table["rows"].get_array();
   rows.reserve(objects.size());

@@ -25,7 +25,7 @@ struct Column {
   std::string name;
   std::string type = "string";  // string, integer, number, boolean, date
   std::string source;
-  int priority = 0;  // above 0: only with -o wide
+  int priority = 0;         // above 0: only with -o wide
   std::string format = {};  // "name" marks the column of the object's name
   std::string description = {};
   std::string absent = {};

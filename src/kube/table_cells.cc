@@ -3,9 +3,9 @@
 #include "kube/object.h"
 #include "kube/selector.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <set>
@@ -82,8 +82,7 @@ std::string ingress_points(const json::object& object) {
   std::vector<std::string> points;
   for (const json::value& value : array_at(object, "status.loadBalancer.ingress")) {
     const std::string point(first_string(object_or_empty(value), {"ip", "hostname"}));
-    if (!point.empty() && std::ranges::find(points, point) == points.end())
-      points.push_back(point);
+    if (!point.empty() && std::ranges::find(points, point) == points.end()) points.push_back(point);
   }
   std::ranges::sort(points);
   return fmt::format("{}", fmt::join(points, ","));
@@ -200,7 +199,7 @@ json::value ingress_class_parameters(const json::object& ingress_class, Time) {
 
 json::value node_status(const json::object& node, Time) {
   const json::object* ready = find_condition(node, "Ready");
-  std::string status = ready == nullptr                            ? "Unknown"
+  std::string status = ready == nullptr                        ? "Unknown"
                        : string_at(*ready, "status") == "True" ? "Ready"
                                                                : "NotReady";
   if (bool_at(node, "spec.unschedulable")) status += ",SchedulingDisabled";
@@ -223,15 +222,15 @@ json::value node_roles(const json::object& node, Time) {
 // --- Events: of core/v1, or of events.k8s.io/v1 with its other field names ----------------------
 
 json::value event_first_seen(const json::object& event, Time now) {
-  return text(age(
-      first_string(event, {"firstTimestamp", "deprecatedFirstTimestamp", "eventTime"}), now));
+  return text(
+      age(first_string(event, {"firstTimestamp", "deprecatedFirstTimestamp", "eventTime"}), now));
 }
 
 json::value event_last_seen(const json::object& event, Time now) {
-  return text(age(first_string(event, {"series.lastObservedTime", "lastTimestamp",
-                                       "deprecatedLastTimestamp", "firstTimestamp",
-                                       "deprecatedFirstTimestamp", "eventTime"}),
-                  now));
+  return text(age(
+      first_string(event, {"series.lastObservedTime", "lastTimestamp", "deprecatedLastTimestamp",
+                           "firstTimestamp", "deprecatedFirstTimestamp", "eventTime"}),
+      now));
 }
 
 json::value event_count(const json::object& event, Time) {
@@ -253,11 +252,10 @@ json::value event_subobject(const json::object& event, Time) {
 }
 
 json::value event_source(const json::object& event, Time) {
-  const auto component = first_string(
-      event, {"source.component", "deprecatedSource.component", "reportingComponent",
-              "reportingController"});
-  const auto host = first_string(event, {"source.host", "deprecatedSource.host",
-                                         "reportingInstance"});
+  const auto component = first_string(event, {"source.component", "deprecatedSource.component",
+                                              "reportingComponent", "reportingController"});
+  const auto host =
+      first_string(event, {"source.host", "deprecatedSource.host", "reportingInstance"});
   return text(host.empty() ? std::string(component) : fmt::format("{}, {}", component, host));
 }
 

@@ -13,18 +13,13 @@ namespace {
 
 constexpr int wide = 1;  // priority of what only -o wide shows
 
-Column name_column() {
-  return {.name = "Name", .source = ".metadata.name", .format = "name"};
-}
+Column name_column() { return {.name = "Name", .source = ".metadata.name", .format = "name"}; }
 Column age_column() { return {.name = "Age", .source = "@age"}; }
 Column text_column(std::string name, std::string source, std::string absent = {}) {
   return {.name = std::move(name), .source = std::move(source), .absent = std::move(absent)};
 }
 Column count_column(std::string name, std::string source) {
-  return {.name = std::move(name),
-          .type = "integer",
-          .source = std::move(source),
-          .absent = "0"};
+  return {.name = std::move(name), .type = "integer", .source = std::move(source), .absent = "0"};
 }
 Column wide_column(std::string name, std::string source, std::string absent = "<none>") {
   return {.name = std::move(name),
@@ -120,9 +115,7 @@ std::vector<KindColumns> make_columns() {
       {"apps", "Deployment", deployment_columns()},
       {"apps", "ReplicaSet", replica_set_columns()},
       {"", "Service", service_columns()},
-      {"",
-       "Namespace",
-       {name_column(), text_column("Status", ".status.phase"), age_column()}},
+      {"", "Namespace", {name_column(), text_column("Status", ".status.phase"), age_column()}},
       {"", "ConfigMap", {name_column(), count_column("Data", "@data_count"), age_column()}},
       {"",
        "Secret",

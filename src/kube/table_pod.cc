@@ -3,8 +3,8 @@
 #include "kube/object.h"
 #include "kube/table_cells.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <optional>
 #include <string>
@@ -45,8 +45,7 @@ std::string termination(const json::object& terminated, std::string_view prefix)
 bool is_sidecar(const json::object& pod, std::string_view container) {
   for (const json::value& value : array_at(pod, "spec.initContainers")) {
     const json::object& spec = object_or_empty(value);
-    if (string_at(spec, "name") == container)
-      return string_at(spec, "restartPolicy") == "Always";
+    if (string_at(spec, "name") == container) return string_at(spec, "restartPolicy") == "Always";
   }
   return false;
 }
@@ -145,8 +144,8 @@ json::value pod_restarts(const json::object& pod, Time now) {
   const PodSummary summary = summarize(pod);
   if (summary.restarts == 0 || !summary.last_restart)
     return json::value(std::to_string(summary.restarts));
-  return json::value(fmt::format("{} ({} ago)", summary.restarts,
-                                 human_duration(now - *summary.last_restart)));
+  return json::value(
+      fmt::format("{} ({} ago)", summary.restarts, human_duration(now - *summary.last_restart)));
 }
 
 json::value pod_readiness_gates(const json::object& pod, Time) {

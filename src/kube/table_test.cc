@@ -3,9 +3,9 @@
 #include "kube/object.h"
 #include "kube/table_path.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::kube {
 namespace {
@@ -16,8 +16,7 @@ Time now() { return *parse_time("2026-01-02T15:04:05Z"); }
 
 // The cells of an object's row joined by '|', all columns.
 std::string cells(std::string_view group, std::string_view kind, const json::object& object) {
-  const json::object row =
-      table_row(object, {.columns = columns_of(group, kind), .now = now()});
+  const json::object row = table_row(object, {.columns = columns_of(group, kind), .now = now()});
   std::string text;
   for (const json::value& cell : array_at(row, "cells")) {
     if (!text.empty()) text += '|';
@@ -140,9 +139,8 @@ TEST(Table, every_kind_shows_upstreams_columns) {
         {"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]}}},
       "status": {"replicas": 3, "readyReplicas": 2, "updatedReplicas": 1})";
   const Row rows[] = {
-      {"apps", "Deployment",
-       "Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*", workload,
-       "x|2/3|1|0|5s|a,b|a:1,b:1|app=web"},
+      {"apps", "Deployment", "Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*",
+       workload, "x|2/3|1|0|5s|a,b|a:1,b:1|app=web"},
       {"apps", "ReplicaSet", "Name|Desired|Current|Ready|Age|Containers*|Images*|Selector*",
        workload, "x|3|3|2|5s|a,b|a:1,b:1|app=web"},
       {"", "Service", "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector*",
@@ -238,13 +236,14 @@ TEST(Table, printer_columns_of_a_crd_are_paths) {
        "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"},
       {"name": "Since", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
       {"name": "Hosts", "type": "string", "jsonPath": ".spec.hosts", "priority": 1},
-      {"name": "Gone", "type": "boolean", "jsonPath": ".spec.gone"}])").as_array());
+      {"name": "Gone", "type": "boolean", "jsonPath": ".spec.gone"}])")
+                                                        .as_array());
   EXPECT_EQ(headings(columns), "Name|Size|Ready|Since|Hosts*|Gone");
-  const json::object row = table_row(
-      parse(R"({"metadata": {"name": "w", "creationTimestamp": "2026-01-02T12:04:05Z"},
+  const json::object row =
+      table_row(parse(R"({"metadata": {"name": "w", "creationTimestamp": "2026-01-02T12:04:05Z"},
           "spec": {"size": 3, "hosts": ["a", "b"]},
           "status": {"conditions": [{"type": "Ready", "status": "True"}]}})"),
-      {.columns = columns, .include = IncludeObject::none, .now = now()});
+                {.columns = columns, .include = IncludeObject::none, .now = now()});
   EXPECT_EQ(row, parse(R"({"cells": ["w", 3, "True", "3h", "[\"a\",\"b\"]", null],
                            "object": null})"));
   EXPECT_EQ(headings(columns_from_printer_columns({})), "Name|Age");
@@ -258,14 +257,21 @@ TEST(Table, paths_select_values) {
     std::string_view values;
   };
   constexpr Row rows[] = {
-      {".a.b\\.c", "[1]"},      {".a['b.c']", "[1]"},
-      {"{.a.l[*].v}", "[1,2]"}, {".a.l[1].v", "[2]"},
-      {".a.l[-1].v", "[2]"},    {".a.l[2].v", "[]"},
-      {".a.n", "[null]"},       {".a.l[?(@.t=='y]')].v", "[2]"},
+      {".a.b\\.c", "[1]"},
+      {".a['b.c']", "[1]"},
+      {"{.a.l[*].v}", "[1,2]"},
+      {".a.l[1].v", "[2]"},
+      {".a.l[-1].v", "[2]"},
+      {".a.l[2].v", "[]"},
+      {".a.n", "[null]"},
+      {".a.l[?(@.t=='y]')].v", "[2]"},
       {".a.l[?(@.v==1)].t", "[\"x\"]"},
-      {".a.x.y", "[]"},         {"a", "[]"},
-      {".a.l[", "[]"},          {".a.l[x]", "[]"},
-      {".a.l[0]v", "[]"},       {"", "[]"},
+      {".a.x.y", "[]"},
+      {"a", "[]"},
+      {".a.l[", "[]"},
+      {".a.l[x]", "[]"},
+      {".a.l[0]v", "[]"},
+      {"", "[]"},
   };
   for (const Row& row : rows) {
     json::array values;

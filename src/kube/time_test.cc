@@ -45,13 +45,12 @@ TEST(Time, durations_read_as_kubectl_shows_them) {
   };
   constexpr auto day = 24h;
   constexpr Row rows[] = {
-      {-5s, "<invalid>"},   {-1s, "0s"},          {0s, "0s"},
-      {1500ms, "1s"},       {119s, "119s"},       {120s, "2m"},
-      {182s, "3m2s"},       {10min, "10m"},       {179min, "179m"},
-      {180min, "3h"},       {185min, "3h5m"},     {8h, "8h"},
-      {47h, "47h"},         {48h, "2d"},          {76h, "3d4h"},
-      {8 * day, "8d"},      {729 * day, "729d"},  {730 * day, "2y"},
-      {760 * day, "2y30d"}, {8 * 365 * day, "8y"}, {4000 * day, "10y"},
+      {-5s, "<invalid>"},  {-1s, "0s"},       {0s, "0s"},           {1500ms, "1s"},
+      {119s, "119s"},      {120s, "2m"},      {182s, "3m2s"},       {10min, "10m"},
+      {179min, "179m"},    {180min, "3h"},    {185min, "3h5m"},     {8h, "8h"},
+      {47h, "47h"},        {48h, "2d"},       {76h, "3d4h"},        {8 * day, "8d"},
+      {729 * day, "729d"}, {730 * day, "2y"}, {760 * day, "2y30d"}, {8 * 365 * day, "8y"},
+      {4000 * day, "10y"},
   };
   for (const Row& row : rows) EXPECT_EQ(human_duration(row.duration), row.text);
 }
