@@ -22,6 +22,12 @@ std::uint32_t in_flight(const Endpoint& endpoint) {
   return endpoint.state->in_flight.load(std::memory_order_relaxed);
 }
 
+std::uint32_t count_candidates(const ServicePort& port, Excluded excluded) {
+  if (excluded.empty()) return port.pickable_count;
+  auto left = [&](const Endpoint& endpoint) { return !is_excluded(endpoint, excluded); };
+  return static_cast<std::uint32_t>(std::ranges::count_if(port.pickable(), left));
+}
+
 // The least (in_flight + 1) / weight; among equals the first after the one picked last.
 std::size_t least_request(Endpoints endpoints, Excluded excluded, PortState& state) {
   std::size_t count = endpoints.size();
@@ -104,8 +110,7 @@ Pick pick(const Service& service, const ServicePort& port, const PickRequest& re
           Random& random) {
   if (port.endpoints.empty()) return {.reason = PickReason::no_endpoints};
   if (port.pickable_count == 0) return {.reason = PickReason::none_ready};
-  auto candidates = static_cast<std::uint32_t>(std::ranges::count_if(
-      port.pickable(), [&](const Endpoint& e) { return !is_excluded(e, request.excluded); }));
+  std::uint32_t candidates = count_candidates(port, request.excluded);
   if (candidates == 0) return {.reason = PickReason::all_tried};
 
   Choice choice = choose(service, port, request, now, random);

@@ -1,12 +1,13 @@
-// A hash map whose copies share what they have in common.
+// A hash map that shares what it has in common with the maps taken from it.
 //
-// The map is cut into a fixed number of shards, each immutable once made. A copy shares all
-// shards; a change replaces one. So a snapshot of 10,000 services costs shard_count pointer
-// copies, and changing one service copies about 10,000 / shard_count entries.
+// The map is cut into a fixed number of shards. share() gives a map of the same shards; from then
+// on the first change of a shard replaces it by a copy. So a snapshot of 10,000 services costs
+// shard_count pointer copies, and changing one service copies about 10,000 / shard_count entries.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <memory>
 #include <utility>
@@ -14,8 +15,8 @@
 
 namespace tulle::mesh {
 
-// A value type. One copy must not be changed by two threads at once; different copies may be read
-// and changed from different threads freely, for shards are never written after they are shared.
+// Movable, one owner. Maps that share may be read and changed from different threads freely, for a
+// shard is never written once it is shared.
 // Key needs hash_value(key) found by argument-dependent lookup; find() takes any type that
 // compares with Key and hashes alike. Value is cheap to copy (a shared_ptr).
 template <class Key, class Value>
@@ -23,7 +24,20 @@ class SharedMap final {
  public:
   static constexpr std::size_t shard_count = 256;
 
-  // Null when absent. The pointer lives as long as any copy that holds this entry.
+  SharedMap() = default;
+  SharedMap(SharedMap&&) noexcept = default;
+  SharedMap& operator=(SharedMap&&) noexcept = default;
+
+  // A map with the same entries. Later changes of either do not show in the other.
+  SharedMap share() {
+    own_.reset();
+    SharedMap other;
+    other.shards_ = shards_;
+    other.size_ = size_;
+    return other;
+  }
+
+  // Null when absent. The pointer lives until this map changes.
   template <class Query>
   const Value* find(const Query& query) const {
     std::size_t hash = spread(hash_value(query));
@@ -38,27 +52,23 @@ class SharedMap final {
   // Adds or replaces.
   void set(const Key& key, Value value) {
     std::size_t hash = spread(hash_value(key));
-    auto& slot = shards_[hash % shard_count];
-    auto changed = slot ? std::make_shared<Shard>(*slot) : std::make_shared<Shard>();
-    auto it = lower_bound(*changed, hash);
-    while (it != changed->end() && it->hash == hash && !(it->key == key)) ++it;
-    if (it != changed->end() && it->hash == hash) {
+    Shard& shard = own_shard(hash % shard_count);
+    auto it = lower_bound(shard, hash);
+    while (it != shard.end() && it->hash == hash && !(it->key == key)) ++it;
+    if (it != shard.end() && it->hash == hash) {
       it->value = std::move(value);
     } else {
-      changed->insert(it, Entry{hash, key, std::move(value)});
+      shard.insert(it, Entry{hash, key, std::move(value)});
       ++size_;
     }
-    slot = std::move(changed);
   }
 
   // Does nothing when absent.
   void erase(const Key& key) {
     if (find(key) == nullptr) return;
     std::size_t hash = spread(hash_value(key));
-    auto& slot = shards_[hash % shard_count];
-    auto changed = std::make_shared<Shard>(*slot);
-    std::erase_if(*changed, [&](const Entry& e) { return e.hash == hash && e.key == key; });
-    slot = changed->empty() ? nullptr : std::move(changed);
+    Shard& shard = own_shard(hash % shard_count);
+    std::erase_if(shard, [&](const Entry& e) { return e.hash == hash && e.key == key; });
     --size_;
   }
 
@@ -88,13 +98,22 @@ class SharedMap final {
     return hash ^ (hash >> 31);
   }
 
+  // The shard at `index`, which no other map shares.
+  Shard& own_shard(std::size_t index) {
+    std::shared_ptr<Shard>& shard = shards_[index];
+    if (!own_[index]) shard = shard ? std::make_shared<Shard>(*shard) : std::make_shared<Shard>();
+    own_.set(index);
+    return *shard;
+  }
+
   template <class Entries>
   static auto lower_bound(Entries& entries, std::size_t hash) {
     return std::lower_bound(entries.begin(), entries.end(), hash,
                             [](const Entry& entry, std::size_t h) { return entry.hash < h; });
   }
 
-  std::array<std::shared_ptr<const Shard>, shard_count> shards_;
+  std::array<std::shared_ptr<Shard>, shard_count> shards_;
+  std::bitset<shard_count> own_;  // not shared since they were made
   std::size_t size_ = 0;
 };
 

@@ -49,9 +49,9 @@ std::string_view to_string(Health health);
 struct Endpoint {
   SocketAddress address = {};  // the identity, across Snapshots
   Health health = Health::not_ready;
-  std::uint16_t weight = 1;  // 1..1000, from the pod annotation tulle.dev/weight
-  ObjectName workload = {};       // the pod; empty: not a pod, reach it from the host
-  std::string hostname = {};      // pod's hostname if it has a subdomain of this service
+  std::uint16_t weight = 1;   // 1..1000, from the pod annotation tulle.dev/weight
+  ObjectName workload = {};   // the pod; empty: not a pod, reach it from the host
+  std::string hostname = {};  // pod's hostname if it has a subdomain of this service
   std::string node = {};
   std::shared_ptr<EndpointState> state = {};  // never null in a Snapshot
 };
@@ -78,7 +78,7 @@ struct ServicePort {
 struct ServiceHost {
   IpAddress address = {};
   std::string hostname = {};  // empty: addressed by its dashed address
-  bool published = false;  // ready, or the service publishes not-ready addresses
+  bool published = false;     // ready, or the service publishes not-ready addresses
 };
 
 struct Service {
@@ -139,6 +139,7 @@ class Snapshot final {
   // All return null when there is none. O(1) in the number of services.
   const Service* service(const ObjectNameView& name) const;
   const Service* service_by_address(const IpAddress& cluster_address) const;
+  // The same with shared ownership, for whoever must hold a service longer than the Snapshot.
   std::shared_ptr<const Service> shared_service(const ObjectNameView& name) const;
   const Workload* workload(const ObjectNameView& name) const;
   const Workload* workload_by_address(const IpAddress& address) const;

@@ -86,9 +86,8 @@ void SnapshotBuilder::put(Service service) {
 
 void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
                                   const Service* before) {
-  std::ranges::sort(port.endpoints, {}, [](const Endpoint& e) {
-    return std::pair(e.health, e.address);
-  });
+  std::ranges::sort(port.endpoints, {},
+                    [](const Endpoint& e) { return std::pair(e.health, e.address); });
   for (Endpoint& endpoint : port.endpoints) {
     endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
     endpoint.state = endpoint_state(endpoint.address);
@@ -197,8 +196,16 @@ SnapshotPtr SnapshotBuilder::build() {
     next_.doors_ = std::move(doors);
     doors_changed_ = false;
   }
-  ++next_.generation_;
-  return std::shared_ptr<const Snapshot>(new Snapshot(next_));
+  auto made = std::shared_ptr<Snapshot>(new Snapshot);
+  made->generation_ = ++next_.generation_;
+  made->networks_ = next_.networks_;
+  made->services_ = next_.services_.share();
+  made->services_by_address_ = next_.services_by_address_.share();
+  made->workloads_ = next_.workloads_.share();
+  made->workloads_by_address_ = next_.workloads_by_address_.share();
+  made->doors_ = next_.doors_;
+  made->ingress_ = next_.ingress_;
+  return made;
 }
 
 }  // namespace tulle::mesh
