@@ -1,7 +1,7 @@
 #include "compile/compiler.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <tuple>
@@ -208,9 +208,8 @@ void Compiler::compile_ingress() {
   for (const auto& [name, facts] : ingresses_) {
     if (is_ours(facts)) ours.emplace_back(&name, &facts);
   }
-  std::ranges::sort(ours, {}, [](const auto& entry) {
-    return std::tie(entry.second->created, *entry.first);
-  });
+  std::ranges::sort(
+      ours, {}, [](const auto& entry) { return std::tie(entry.second->created, *entry.first); });
   ingress_conflicts_.clear();
   auto table = std::make_shared<mesh::IngressTable>();
   for (const auto& [name, facts] : ours) {
@@ -222,8 +221,7 @@ void Compiler::compile_ingress() {
                              rule.host, rule.path));
     }
     if (facts->default_backend && !table->set_default(name->to_string(), *facts->default_backend)) {
-      ingress_conflicts_.emplace_back(*name,
-                                      "an older Ingress has a default backend, which stays");
+      ingress_conflicts_.emplace_back(*name, "an older Ingress has a default backend, which stays");
     }
   }
   builder_.set_ingress(std::move(table));

@@ -2,17 +2,17 @@
 
 #include "mesh/route.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::compile {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using mesh::Health;
 using mesh::ObjectNameView;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 boost::json::object parse(std::string_view text) {
   boost::json::error_code error;
@@ -76,8 +76,8 @@ class CompilerTest : public ::testing::Test {
   }
   std::string ingress_backend(std::string_view host, std::string_view path) {
     build();
-    auto decision = route(*snapshot, {.listener = mesh::ListenerKind::ingress,
-                                      .host = host, .path = path});
+    auto decision =
+        route(*snapshot, {.listener = mesh::ListenerKind::ingress, .host = host, .path = path});
     return decision.port ? decision.service->name.name : std::string(to_string(decision.reason));
   }
 
@@ -125,7 +125,8 @@ TEST_F(CompilerTest, an_endpoint_in_two_slices_counts_once_and_as_the_healthier)
   service("world", world_spec);
   auto one = [](bool ready) {
     return std::string(R"("ports": [{"port": 1}], "endpoints": [{"addresses": ["10.244.0.1"],
-        "conditions": {"ready": )") + (ready ? "true" : "false") + "}}]";
+        "conditions": {"ready": )") +
+           (ready ? "true" : "false") + "}}]";
   };
   slice("a", "world", one(false));
   slice("b", "world", one(true));

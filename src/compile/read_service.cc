@@ -2,8 +2,8 @@
 
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -23,8 +23,8 @@ constexpr std::int64_t affinity_timeout_max_s = 86400;
 
 ServiceType read_type(const boost::json::object& object) {
   std::string_view type = string_at(object, "spec.type");
-  for (auto known : {ServiceType::node_port, ServiceType::load_balancer,
-                     ServiceType::external_name}) {
+  for (auto known :
+       {ServiceType::node_port, ServiceType::load_balancer, ServiceType::external_name}) {
     if (type == to_string(known)) return known;
   }
   return ServiceType::cluster_ip;
@@ -32,8 +32,8 @@ ServiceType read_type(const boost::json::object& object) {
 
 LoadBalancing read_load_balancing(const boost::json::object& object, Problems& problems) {
   std::string_view wanted = kube::annotation_of(object, load_balancing_annotation);
-  for (auto known : {LoadBalancing::least_request, LoadBalancing::round_robin,
-                     LoadBalancing::random}) {
+  for (auto known :
+       {LoadBalancing::least_request, LoadBalancing::round_robin, LoadBalancing::random}) {
     if (wanted == to_string(known)) return known;
   }
   if (!wanted.empty()) {
@@ -46,8 +46,8 @@ LoadBalancing read_load_balancing(const boost::json::object& object, Problems& p
 
 ProtocolHint read_protocol(std::string_view app_protocol, std::string_view port_name) {
   constexpr std::array<std::string_view, 4> http{"http", "HTTP", "kubernetes.io/ws", "http/1.1"};
-  constexpr std::array<std::string_view, 8> opaque{"tcp", "https", "tls", "kubernetes.io/wss",
-                                                   "kubernetes.io/h2c", "grpc", "mysql", "mongo"};
+  constexpr std::array<std::string_view, 8> opaque{
+      "tcp", "https", "tls", "kubernetes.io/wss", "kubernetes.io/h2c", "grpc", "mysql", "mongo"};
   if (std::ranges::find(http, app_protocol) != http.end()) return ProtocolHint::http;
   if (std::ranges::find(opaque, app_protocol) != opaque.end()) return ProtocolHint::tcp;
   bool named_tcp = port_name == "tcp" || port_name.starts_with("tcp-");
@@ -94,8 +94,7 @@ void read_addresses(const boost::json::object& object, mesh::Service& service) {
   }
   if (service.type != ServiceType::load_balancer) return;
   for (const auto& ingress : kube::array_at(object, "status.loadBalancer.ingress")) {
-    add_address(service.load_balancer_addresses,
-                string_at(kube::object_or_empty(ingress), "ip"));
+    add_address(service.load_balancer_addresses, string_at(kube::object_or_empty(ingress), "ip"));
   }
 }
 
@@ -127,9 +126,8 @@ ServiceFacts read_service(const boost::json::object& object, Problems& problems)
   read_addresses(object, service);
   read_ports(object, service, problems);
   if (string_at(object, "spec.sessionAffinity") == "ClientIP") {
-    std::int64_t timeout_s =
-        integer_at(object, "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
-                   affinity_timeout_default_s);
+    std::int64_t timeout_s = integer_at(
+        object, "spec.sessionAffinityConfig.clientIP.timeoutSeconds", affinity_timeout_default_s);
     bool valid = timeout_s > 0 && timeout_s <= affinity_timeout_max_s;
     service.client_affinity_timeout =
         std::chrono::seconds(valid ? timeout_s : affinity_timeout_default_s);

@@ -2,8 +2,8 @@
 
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace tulle::compile {
 namespace {

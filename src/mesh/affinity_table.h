@@ -24,12 +24,10 @@ class AffinityTable final {
   AffinityTable& operator=(const AffinityTable&) = delete;
 
   // The endpoint `client` is bound to, unless it has been silent for `timeout`.
-  std::optional<SocketAddress> find(const IpAddress& client, Duration timeout,
-                                    Instant now);
+  std::optional<SocketAddress> find(const IpAddress& client, Duration timeout, Instant now);
 
   // Binds, or renews, and forgets clients that have been silent for `timeout`.
-  void bind(const IpAddress& client, const SocketAddress& endpoint,
-            Duration timeout, Instant now);
+  void bind(const IpAddress& client, const SocketAddress& endpoint, Duration timeout, Instant now);
 
   std::size_t size() const;
 

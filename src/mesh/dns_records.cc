@@ -11,7 +11,7 @@ namespace {
 using codec::DnsRecord;
 using codec::DnsType;
 
-constexpr std::size_t labels_max = 8;         // of a name below the cluster domain
+constexpr std::size_t labels_max = 8;          // of a name below the cluster domain
 constexpr std::uint16_t srv_weight_sum = 100;  // shared by the records of one answer
 constexpr std::string_view schema_version = "1.1.0";
 
@@ -162,8 +162,8 @@ Found Lookup::find_service(const Service& service) {
 Found Lookup::find_host(const Service& service, std::string_view host_label) {
   Found found = Found::nothing;
   for (const ServiceHost& host : service.hosts) {
-    bool same = host.hostname.empty() ? dashed(host.address) == host_label
-                                      : host.hostname == host_label;
+    bool same =
+        host.hostname.empty() ? dashed(host.address) == host_label : host.hostname == host_label;
     if (!same || !host.published) continue;
     add_address(host.address);
     found = Found::name;
@@ -228,8 +228,8 @@ std::optional<std::string> name_of(const Snapshot& snapshot, const IpAddress& ad
   const std::string& space = workload->name.namespace_name;
   const Service* service = snapshot.service(ObjectNameView{space, workload->subdomain});
   bool named = service && std::ranges::any_of(service->hosts, [&](const ServiceHost& host) {
-    return host.address == address && host.hostname == workload->hostname;
-  });
+                 return host.address == address && host.hostname == workload->hostname;
+               });
   if (named) {
     return workload->hostname + "." + workload->subdomain + "." + space + ".svc." + domain;
   }
@@ -330,8 +330,7 @@ DnsAnswer resolve_reverse(const Snapshot& snapshot, const DnsQuery& query,
   return ours ? no_such_name(snapshot) : forward(query.name, query.name);
 }
 
-DnsAnswer resolve_forward(const Snapshot& snapshot, const DnsQuery& query,
-                          std::string_view name) {
+DnsAnswer resolve_forward(const Snapshot& snapshot, const DnsQuery& query, std::string_view name) {
   if (!below(name, snapshot.networks().cluster_domain)) {
     auto answer = try_search_domains(snapshot, query, name, query.search_domains);
     return answer ? *std::move(answer) : forward(query.name, query.name);
@@ -362,8 +361,8 @@ std::optional<IpAddress> reverse_address(std::string_view name) {
 DnsAnswer resolve(const Snapshot& snapshot, const DnsQuery& query) {
   std::string name = to_lower(query.name);
   auto reverse = reverse_address(name);
-  DnsAnswer answer = reverse ? resolve_reverse(snapshot, query, *reverse)
-                             : resolve_forward(snapshot, query, name);
+  DnsAnswer answer =
+      reverse ? resolve_reverse(snapshot, query, *reverse) : resolve_forward(snapshot, query, name);
   if (answer.outcome == DnsOutcome::answered && answer.answers.empty()) {
     answer.authorities.push_back(soa(snapshot));
   }

@@ -44,7 +44,7 @@ enum class DnsOutcome : std::uint8_t {
 
 struct DnsAnswer {
   DnsOutcome outcome = DnsOutcome::forward;
-  std::vector<codec::DnsRecord> answers = {};  // by address; the server may rotate them
+  std::vector<codec::DnsRecord> answers = {};      // by address; the server may rotate them
   std::vector<codec::DnsRecord> authorities = {};  // the SOA, when `answers` is empty
   std::vector<codec::DnsRecord> additionals = {};  // addresses of SRV targets
   std::string forward_name = {};

@@ -24,10 +24,11 @@ Service external(std::string name, std::string target) {
 SnapshotPtr small_mesh() {
   SnapshotBuilder builder;
   builder.put(with_port_name(testing::service("world", "10.96.0.7", {{"10.244.0.1:8081"}}), "web"));
-  builder.put(with_port_name(
-      testing::service("db", "", {{"10.244.0.4:5432", Health::ready, 1, "db-0"},
-                                  {"10.244.0.5:5432"},
-                                  {"10.244.0.6:5432", Health::not_ready, 1, "db-2"}}), "pg"));
+  builder.put(with_port_name(testing::service("db", "",
+                                              {{"10.244.0.4:5432", Health::ready, 1, "db-0"},
+                                               {"10.244.0.5:5432"},
+                                               {"10.244.0.6:5432", Health::not_ready, 1, "db-2"}}),
+                             "pg"));
   builder.put(testing::service("empty", "", {{"10.244.0.7:80", Health::not_ready}}));
   Service other = testing::service("other", "10.96.0.9", {});
   other.name.namespace_name = "prod";
@@ -44,8 +45,8 @@ SnapshotPtr small_mesh() {
 
 std::string to_text(const codec::DnsRecord& record) {
   if (auto* a = std::get_if<codec::DnsA>(&record.data)) {
-    return "A " + IpAddress::v4(a->address[0], a->address[1], a->address[2], a->address[3])
-                      .to_string();
+    return "A " +
+           IpAddress::v4(a->address[0], a->address[1], a->address[2], a->address[3]).to_string();
   }
   if (auto* srv = std::get_if<codec::DnsSrv>(&record.data)) {
     return "SRV " + std::to_string(srv->weight) + " " + std::to_string(srv->port) + " " +
@@ -182,8 +183,8 @@ TEST(DnsRecordsTest, leaves_the_walk_to_the_client_where_a_domain_is_not_ours) {
 
 TEST(DnsRecordsTest, srv_answers_bring_the_addresses_of_their_targets) {
   SnapshotPtr snapshot = small_mesh();
-  DnsAnswer answer = resolve(
-      *snapshot, {.name = "_pg._tcp.db.default.svc.cluster.local", .type = DnsType::srv});
+  DnsAnswer answer =
+      resolve(*snapshot, {.name = "_pg._tcp.db.default.svc.cluster.local", .type = DnsType::srv});
   ASSERT_EQ(answer.additionals.size(), 2U);
   EXPECT_EQ(answer.additionals[0].name, "db-0.db.default.svc.cluster.local");
   EXPECT_EQ(to_text(answer.additionals[1]), "A 10.244.0.5");

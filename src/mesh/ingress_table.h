@@ -21,7 +21,7 @@ enum class PathType : std::uint8_t { exact, prefix };  // ImplementationSpecific
 
 struct IngressBackend {
   ObjectName service = {};
-  std::string port_name = {};          // empty: by number
+  std::string port_name = {};     // empty: by number
   std::uint16_t port_number = 0;  // 0: by name
 };
 

@@ -28,9 +28,9 @@ enum class PickReason : std::uint8_t {
   random,           // drawn by weight
   client_affinity,  // the client was here before
   // none was picked
-  no_endpoints,   // the service has none at all
-  none_ready,     // it has, but none is ready or draining
-  all_tried,      // every one that could be picked was excluded
+  no_endpoints,  // the service has none at all
+  none_ready,    // it has, but none is ready or draining
+  all_tried,     // every one that could be picked was excluded
 };
 std::string_view to_string(PickReason reason);  // "least_request"
 
@@ -51,8 +51,8 @@ struct Pick {
 };
 
 // `port` is a port of `service`. Count the request with InFlight(pick.endpoint->state) at once.
-Pick pick(const Service& service, const ServicePort& port, const PickRequest& request,
-          Instant now, Random& random);
+Pick pick(const Service& service, const ServicePort& port, const PickRequest& request, Instant now,
+          Random& random);
 
 // One sentence for a person, without a full stop: the body of a 503, a line of `tulle explain`.
 // "service default/world port 80 has no ready endpoint (0 of 3 ready)".

@@ -16,8 +16,8 @@ using testing::at;
 using testing::EndpointSpec;
 using testing::ip;
 
-const std::vector<EndpointSpec> three = {{"10.244.0.1:8081"}, {"10.244.0.2:8081"},
-                                         {"10.244.0.3:8081"}};
+const std::vector<EndpointSpec> three = {
+    {"10.244.0.1:8081"}, {"10.244.0.2:8081"}, {"10.244.0.3:8081"}};
 
 // One service, whose endpoints are called by the last number of their address: 1, 2, 3…
 class PickTest : public ::testing::Test {
@@ -34,8 +34,7 @@ class PickTest : public ::testing::Test {
   const Service& world() const { return *snapshot->service(ObjectNameView{"default", "world"}); }
   const ServicePort& port() const { return world().ports[0]; }
 
-  Pick pick_one(std::string_view client = "10.244.9.9",
-                std::vector<SocketAddress> excluded = {}) {
+  Pick pick_one(std::string_view client = "10.244.9.9", std::vector<SocketAddress> excluded = {}) {
     return pick(world(), port(), {.client = ip(client), .excluded = excluded}, now, random);
   }
   // The picked endpoint's number; 0 for none.
@@ -94,7 +93,8 @@ TEST_F(PickTest, ties_go_round_among_the_tied) {
 }
 
 TEST_F(PickTest, least_request_fills_by_weight) {
-  serve({{"10.244.0.1:80", Health::ready, 1}, {"10.244.0.2:80", Health::ready, 3},
+  serve({{"10.244.0.1:80", Health::ready, 1},
+         {"10.244.0.2:80", Health::ready, 3},
          {"10.244.0.3:80", Health::ready, 6}});
   for (int i = 0; i < 100; ++i) start();
   EXPECT_NEAR(static_cast<double>(held[1].size()), 10, 1);
@@ -108,7 +108,8 @@ TEST_F(PickTest, round_robin_ignores_load_and_is_exact) {
 }
 
 TEST_F(PickTest, weighted_round_robin_is_exact_in_every_round_and_smooth) {
-  serve({{"10.244.0.1:80", Health::ready, 50}, {"10.244.0.2:80", Health::ready, 10},
+  serve({{"10.244.0.1:80", Health::ready, 50},
+         {"10.244.0.2:80", Health::ready, 10},
          {"10.244.0.3:80", Health::ready, 10}},
         LoadBalancing::round_robin);
   std::string turns;
@@ -132,7 +133,8 @@ TEST_F(PickTest, a_rotation_too_long_is_rounded_and_serves_everyone) {
 }
 
 TEST_F(PickTest, random_is_fair_by_weight) {
-  serve({{"10.244.0.1:80", Health::ready, 1}, {"10.244.0.2:80", Health::ready, 2},
+  serve({{"10.244.0.1:80", Health::ready, 1},
+         {"10.244.0.2:80", Health::ready, 2},
          {"10.244.0.3:80", Health::ready, 7}},
         LoadBalancing::random);
   auto counts = pick_many(10000);
@@ -142,8 +144,10 @@ TEST_F(PickTest, random_is_fair_by_weight) {
 }
 
 TEST_F(PickTest, only_ready_endpoints_are_picked_and_draining_ones_only_when_none_is) {
-  serve({{"10.244.0.1:80", Health::not_ready}, {"10.244.0.2:80", Health::draining},
-         {"10.244.0.3:80", Health::ready}, {"10.244.0.4:80", Health::ready}});
+  serve({{"10.244.0.1:80", Health::not_ready},
+         {"10.244.0.2:80", Health::draining},
+         {"10.244.0.3:80", Health::ready},
+         {"10.244.0.4:80", Health::ready}});
   EXPECT_EQ(pick_many(10), (std::map<int, int>{{3, 5}, {4, 5}}));
   serve({{"10.244.0.1:80", Health::not_ready}, {"10.244.0.2:80", Health::draining}});
   EXPECT_EQ(pick_many(4), (std::map<int, int>{{2, 4}}));
@@ -169,13 +173,17 @@ TEST_F(PickTest, no_endpoint_is_explained_with_service_and_cause) {
     std::string text;
   };
   const Row rows[] = {
-      {{}, {}, PickReason::no_endpoints,
+      {{},
+       {},
+       PickReason::no_endpoints,
        "service default/world port 80 has no endpoints: no pod with an address matches its "
        "selector"},
-      {{{"10.244.0.1:80", Health::not_ready}, {"10.244.0.2:80", Health::not_ready}}, {},
+      {{{"10.244.0.1:80", Health::not_ready}, {"10.244.0.2:80", Health::not_ready}},
+       {},
        PickReason::none_ready,
        "service default/world port 80 has no ready endpoint (0 of 2 ready)"},
-      {{{"10.244.0.1:80"}, {"10.244.0.2:80", Health::not_ready}}, {at("10.244.0.1:80")},
+      {{{"10.244.0.1:80"}, {"10.244.0.2:80", Health::not_ready}},
+       {at("10.244.0.1:80")},
        PickReason::all_tried,
        "service default/world port 80: every endpoint that is ready failed (tried 1 of 2)"},
   };
@@ -232,7 +240,10 @@ TEST_F(PickTest, counters_turns_and_affinity_survive_a_new_snapshot) {
   EXPECT_EQ(port().endpoints[0].state->in_flight.load(), 1U) << "held by the request alone";
   held.clear();
   EXPECT_EQ(before->service(ObjectNameView{"default", "world"})
-                ->ports[0].endpoints[0].state->in_flight.load(), 0U);
+                ->ports[0]
+                .endpoints[0]
+                .state->in_flight.load(),
+            0U);
 }
 
 TEST(AffinityTableTest, is_full_at_its_limit_and_forgets_the_longest_silent) {

@@ -40,10 +40,10 @@ Decision route_door(const Snapshot& snapshot, const RouteRequest& request, DoorK
   const ServicePort* port =
       service ? service->find_port(door->service_port, request.transport) : nullptr;
   if (!port) return refuse(RouteReason::unknown_door, status_unavailable, service);
-  return {.reason = kind == DoorKind::node_port ? RouteReason::node_port
-                                                : RouteReason::load_balancer,
-          .service = service,
-          .port = port};
+  return {
+      .reason = kind == DoorKind::node_port ? RouteReason::node_port : RouteReason::load_balancer,
+      .service = service,
+      .port = port};
 }
 
 RouteReason reason_of(const IngressMatch& match) {
@@ -100,8 +100,7 @@ Decision route(const Snapshot& snapshot, const RouteRequest& request) {
   switch (request.listener) {
     case ListenerKind::capture: return route_capture(snapshot, request);
     case ListenerKind::node_port: return route_door(snapshot, request, DoorKind::node_port);
-    case ListenerKind::load_balancer:
-      return route_door(snapshot, request, DoorKind::load_balancer);
+    case ListenerKind::load_balancer: return route_door(snapshot, request, DoorKind::load_balancer);
     case ListenerKind::ingress: break;
   }
   return route_ingress(snapshot, request);
@@ -141,8 +140,7 @@ std::string explain(const Decision& decision, const RouteRequest& request) {
   std::string dialled = request.destination.to_string();
   std::string service = decision.service ? decision.service->name.to_string() : "";
   switch (decision.reason) {
-    case RouteReason::cluster_address:
-      return fmt::format("{} is service {}", dialled, service);
+    case RouteReason::cluster_address: return fmt::format("{} is service {}", dialled, service);
     case RouteReason::node_port:
       return fmt::format("node port {} is service {}", request.destination.port, service);
     case RouteReason::load_balancer:

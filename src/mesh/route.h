@@ -64,7 +64,7 @@ struct Decision {
   const Service* service = nullptr;    // set for target service; where known, for errors too
   const ServicePort* port = nullptr;   // set for target service
   const Workload* workload = nullptr;  // set for target workload
-  SocketAddress address = {};               // where to dial for workload and passthrough
+  SocketAddress address = {};          // where to dial for workload and passthrough
   std::uint16_t status = 0;            // HTTP status for target refused
   // Of an Ingress decision: which one ("namespace/name") and its path; empty otherwise.
   std::string_view rule = {};

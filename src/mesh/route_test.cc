@@ -32,9 +32,13 @@ SnapshotPtr small_mesh() {
                 .path = "/only",
                 .type = PathType::exact,
                 .backend = {.service = {"default", "world"}, .port_name = "web"}});
-  ingress->add({.ingress = "default/bad", .host = "bad.localhost", .path = "/a",
+  ingress->add({.ingress = "default/bad",
+                .host = "bad.localhost",
+                .path = "/a",
                 .backend = backend("nobody")});
-  ingress->add({.ingress = "default/bad", .host = "bad.localhost", .path = "/b",
+  ingress->add({.ingress = "default/bad",
+                .host = "bad.localhost",
+                .path = "/b",
                 .backend = backend("world", 81)});
   builder.set_ingress(std::move(ingress));
   return builder.build();
@@ -81,8 +85,8 @@ TEST(RouteTest, decides_by_destination_host_and_path) {
        "no service listens at 127.1.0.2:80 any more"},
       {ingress, "127.0.0.1:80", "Hello.localhost:8080", "/x?y", ingress_prefix_path, to_service,
        "hello", 0, "ingress default/main: prefix / goes to service default/hello"},
-      {ingress, "127.0.0.1:80", "world.localhost", "/only", ingress_exact_path, to_service,
-       "world", 0, "ingress default/main: exact path /only goes to service default/world"},
+      {ingress, "127.0.0.1:80", "world.localhost", "/only", ingress_exact_path, to_service, "world",
+       0, "ingress default/main: exact path /only goes to service default/world"},
       {ingress, "127.0.0.1:80", "world.localhost", "/only/not", no_ingress_rule, refused, "", 404,
        "no ingress rule matches host \"world.localhost\" and path \"/only/not\""},
       {ingress, "127.0.0.1:80", "bad.localhost", "/a/x", no_ingress_backend, refused, "", 503,
@@ -109,8 +113,8 @@ TEST(RouteTest, decides_by_destination_host_and_path) {
 
 TEST(RouteTest, transport_belongs_to_the_port) {
   SnapshotPtr snapshot = small_mesh();
-  Decision decision = route(*snapshot, {.transport = Transport::udp,
-                                        .destination = at("10.96.0.7:80")});
+  Decision decision =
+      route(*snapshot, {.transport = Transport::udp, .destination = at("10.96.0.7:80")});
   EXPECT_EQ(decision.reason, RouteReason::unknown_service_port);
 }
 
@@ -123,8 +127,11 @@ struct IngressRow {
 TEST(IngressTableTest, precedence_is_host_then_longest_path_then_exact) {
   IngressTable table;
   auto add = [&](std::string host, std::string path, PathType type, std::string name) {
-    EXPECT_TRUE(table.add({.ingress = "default/i", .host = std::move(host),
-                           .path = std::move(path), .type = type, .backend = backend(name)}));
+    EXPECT_TRUE(table.add({.ingress = "default/i",
+                           .host = std::move(host),
+                           .path = std::move(path),
+                           .type = type,
+                           .backend = backend(name)}));
   };
   add("foo.bar", "/", PathType::prefix, "foo-root");
   add("foo.bar", "/aaa/bbb", PathType::prefix, "foo-aaa-bbb");
@@ -136,8 +143,9 @@ TEST(IngressTableTest, precedence_is_host_then_longest_path_then_exact) {
   add("*.bar", "/deep/path", PathType::exact, "any-bar-deep");
   add("only.bar", "/x", PathType::prefix, "only-x");
   add("", "/everyone", PathType::prefix, "everyone");
-  EXPECT_FALSE(table.add({.ingress = "default/late", .host = "FOO.bar", .path = "/ccc",
-                          .backend = backend("late")})) << "the same prefix again";
+  EXPECT_FALSE(table.add(
+      {.ingress = "default/late", .host = "FOO.bar", .path = "/ccc", .backend = backend("late")}))
+      << "the same prefix again";
 
   const IngressRow rows[] = {
       {"foo.bar", "/", "foo-root"},
@@ -180,8 +188,8 @@ TEST(IngressTableTest, precedence_is_host_then_longest_path_then_exact) {
 
 TEST(IngressTableTest, the_default_backend_takes_what_no_rule_matches) {
   IngressTable table;
-  EXPECT_TRUE(table.add({.ingress = "default/i", .host = "a", .path = "/a",
-                         .backend = backend("a")}));
+  EXPECT_TRUE(
+      table.add({.ingress = "default/i", .host = "a", .path = "/a", .backend = backend("a")}));
   EXPECT_TRUE(table.set_default("default/i", backend("fallback")));
   EXPECT_FALSE(table.set_default("default/j", backend("late")));
   EXPECT_EQ(table.match("a", "/a")->backend->service.name, "a");

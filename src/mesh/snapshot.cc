@@ -94,16 +94,15 @@ void Snapshot::for_each_workload(const std::function<void(const Workload&)>& vis
   workloads_.for_each([&](const ObjectName&, const auto& workload) { visit(*workload); });
 }
 
-const Door* Snapshot::door(DoorKind kind, Transport transport,
-                           const SocketAddress& address) const {
+const Door* Snapshot::door(DoorKind kind, Transport transport, const SocketAddress& address) const {
   SocketAddress wanted = address;
   if (kind == DoorKind::node_port) wanted.ip = IpAddress();
   auto key = std::tie(kind, transport, wanted);
   auto found = std::ranges::lower_bound(*doors_, key, {}, [](const Door& door) {
     return std::tie(door.kind, door.transport, door.address);
   });
-  bool same = found != doors_->end() &&
-              std::tie(found->kind, found->transport, found->address) == key;
+  bool same =
+      found != doors_->end() && std::tie(found->kind, found->transport, found->address) == key;
   return same ? &*found : nullptr;
 }
 

@@ -10,8 +10,8 @@ namespace {
 
 // Printable ASCII without space, quote and backslash needs no quotes.
 bool is_plain(std::string_view text) {
-  return std::ranges::all_of(
-      text, [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
+  return std::ranges::all_of(text,
+                             [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 class Line final {

@@ -38,9 +38,9 @@ struct AccessRecord {
   std::uint64_t generation = 0;  // of the Snapshot that decided
 
   // How it went.
-  std::uint16_t attempts = 0;  // connections and requests tried upstream
-  std::uint16_t status = 0;    // HTTP status sent downstream; 0 for TCP
-  std::string error = {};      // a sentence; empty when all went well
+  std::uint16_t attempts = 0;               // connections and requests tried upstream
+  std::uint16_t status = 0;                 // HTTP status sent downstream; 0 for TCP
+  std::string error = {};                   // a sentence; empty when all went well
   std::uint64_t bytes_from_downstream = 0;  // bodies, or the stream
   std::uint64_t bytes_to_downstream = 0;
   Duration to_first_byte = {};  // from the start to the first byte of the response

@@ -11,9 +11,9 @@
 namespace tulle::obs {
 namespace {
 
-constexpr std::array<double, 16> duration_bounds{
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-    0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+constexpr std::array<double, 16> duration_bounds{0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+                                                 0.01,   0.025,   0.05,   0.1,   0.25,   0.5,
+                                                 1,      2.5,     5,      10};
 
 void append_escaped(std::string& out, std::string_view text, bool quotes) {
   for (char c : text) {
@@ -156,8 +156,8 @@ Family<Metric>& Registry::find_or_make(Families<Metric>& families, const MetricI
   if (!family) {
     family = std::make_unique<Family<Metric>>(info.name, info.help, info.labels,
                                               std::vector<double>(bounds.begin(), bounds.end()));
-    auto named = counters_.count(info.name) + gauges_.count(info.name) +
-                 histograms_.count(info.name);
+    auto named =
+        counters_.count(info.name) + gauges_.count(info.name) + histograms_.count(info.name);
     CHECK(named == 1);
   }
   CHECK(family->label_names() == info.labels);

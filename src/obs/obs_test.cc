@@ -21,8 +21,8 @@ TEST(MetricsTest, writes_the_prometheus_text_form) {
   registry.gauge({.name = "tulle_generation", .help = "Of the snapshot"}).with().set(7);
   registry.counter({.name = "tulle_unused_total", .help = "Never touched"});
   const double bounds[] = {0.5, 1};
-  auto& seconds = registry.histogram({.name = "tulle_seconds", .help = "Time", .labels = {"to"}},
-                                     bounds);
+  auto& seconds =
+      registry.histogram({.name = "tulle_seconds", .help = "Time", .labels = {"to"}}, bounds);
   for (double value : {0.1, 0.5, 0.75, 4.0}) seconds.with({"w"}).observe(value);
 
   EXPECT_EQ(registry.exposition(),
