@@ -140,7 +140,8 @@ ApiServer::ApiServer(rt::Loop& loop, store::Store& store, kube::Scheme& scheme, 
                .services = services_},
       documents_(scheme, options.server_address),
       authenticator_(options.authentication),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      background_(loop) {}
 
 rt::Task<void> ApiServer::handle(http::Request& request, http::Exchange& exchange) {
   auto served = co_await serve(request, exchange);

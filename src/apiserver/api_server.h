@@ -10,6 +10,7 @@
 #include "apiserver/pod_streams.h"
 #include "base/address.h"
 #include "http/server.h"
+#include "rt/scope.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -40,7 +41,8 @@ class ApiServer final : public http::Handler, public LocalApi {
   ApiServer(rt::Loop& loop, store::Store& store, kube::Scheme& scheme, Random random,
             Options options);
 
-  // Creates what every cluster has: namespaces and the Service of the API itself. Once, at start.
+  // Creates what every cluster has: namespaces and the Service of the API itself; from then on old
+  // Events are removed. Once, at start.
   rt::Task<kube::ApiResult<void>> bootstrap();
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
@@ -69,6 +71,7 @@ class ApiServer final : public http::Handler, public LocalApi {
   const Authenticator authenticator_;
   const Options options_;
   bool bootstrapped_ = false;
+  rt::Scope background_;
 };
 
 }  // namespace tulle::apiserver

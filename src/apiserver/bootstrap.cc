@@ -1,5 +1,6 @@
 // What every cluster has from its first moment.
 #include "apiserver/api_server.h"
+#include "apiserver/event_expiry.h"
 #include "codec/json.h"
 #include "kube/object.h"
 
@@ -38,6 +39,7 @@ rt::Task<kube::ApiResult<void>> ApiServer::bootstrap() {
   std::uint16_t port = address ? address->port : https_port;
   CO_TRY_VOID(co_await create_if_absent("/api/v1/namespaces/default/services",
                                         kubernetes_service(options_.kubernetes_address, port)));
+  background_.spawn(expire_events(context_));
   bootstrapped_ = true;
   co_return kube::ApiResult<void>();
 }

@@ -67,6 +67,7 @@ class ServiceAllocator::Admission final {
         spec_(kube::ensure_object(service, "spec")) {}
 
   kube::ApiResult<void> run() {
+    if (old_ != nullptr) drop_what_the_old_type_needed();
     if (type_of(service_) == "ExternalName") {
       for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy",
                                 "internalTrafficPolicy"}) {
@@ -88,6 +89,21 @@ class ServiceAllocator::Admission final {
   kube::ApiStatus bad_address(std::string_view text, std::string_view why) const {
     return invalid("spec.clusterIPs",
                    fmt::format("[\"{}\"]: failed to allocate IP {}: {}", text, text, why));
+  }
+
+  // A client that changes the type alone sends fields along that only the old type could have.
+  void drop_what_the_old_type_needed() {
+    std::string_view type = type_of(service_);
+    auto drop_unless = [&](bool needed, std::string_view field) {
+      const json::value* before = kube::object_at(*old_, "spec").if_contains(field);
+      const json::value* now = spec_.if_contains(field);
+      if (!needed && before != nullptr && now != nullptr && *before == *now) spec_.erase(field);
+    };
+    bool balanced = type == "LoadBalancer";
+    drop_unless(balanced || type == "NodePort", "externalTrafficPolicy");
+    drop_unless(balanced, "allocateLoadBalancerNodePorts");
+    drop_unless(balanced, "loadBalancerClass");
+    drop_unless(balanced, "healthCheckNodePort");
   }
 
   kube::ApiResult<void> settle_address() {
@@ -165,7 +181,7 @@ class ServiceAllocator::Admission final {
       if (port == nullptr || kube::integer_at(*port, "nodePort") != 0) continue;
       TRY(std::uint16_t free, free_port(i));
       chosen_.insert(free);
-      port->insert_or_assign("nodePort", free);
+      port->insert_or_assign("nodePort", std::int64_t{free});
     }
     return {};
   }
