@@ -12,22 +12,6 @@ namespace {
 
 constexpr Duration kLookAgain = std::chrono::milliseconds(250);
 
-// Changes with every replacement of the file.
-struct Stamp {
-  explicit Stamp(const std::string& path) {
-    struct stat status{};
-    if (::stat(path.c_str(), &status) != 0) return;
-    inode = status.st_ino;
-    seconds = status.st_mtim.tv_sec;
-    nanos = status.st_mtim.tv_nsec;
-  }
-  bool operator==(const Stamp&) const = default;
-
-  ino_t inode = 0;
-  std::int64_t seconds = 0;
-  std::int64_t nanos = 0;
-};
-
 std::string how_to_load(std::string_view reference) {
   return fmt::format(
       "load it with `tulle image load FILE.tar`, or make it of a program or directory with `tulle "
@@ -87,9 +71,16 @@ rt::Task<void> Images::unpin(std::string owner) {
                                   [store = store_, owner] { return store.unpin(owner); });
 }
 
-rt::Task<void> Images::changed() {
-  const Stamp before(store_.index_path());
-  while (Stamp(store_.index_path()) == before) co_await rt::sleep(loop_, kLookAgain);
+ImageVersion Images::version() const {
+  struct stat status{};
+  if (::stat(store_.index_path().c_str(), &status) != 0) return {};
+  return {.inode = status.st_ino,
+          .seconds = status.st_mtim.tv_sec,
+          .nanos = status.st_mtim.tv_nsec};
+}
+
+rt::Task<void> Images::changed(ImageVersion since) {
+  while (version() == since) co_await rt::sleep(loop_, kLookAgain);
 }
 
 rt::Task<Result<void>> Images::pull(std::string reference) {

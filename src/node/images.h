@@ -25,6 +25,15 @@ enum class PullPolicy : std::uint8_t { always, if_not_present, never };
 // imagePullPolicy; where it is empty, upstream's default for that image name.
 PullPolicy pull_policy(std::string_view text, std::string_view reference);
 
+// Which images the store has: another value after every change.
+struct ImageVersion {
+  std::uint64_t inode = 0;
+  std::int64_t seconds = 0;
+  std::int64_t nanos = 0;
+
+  bool operator==(const ImageVersion&) const = default;
+};
+
 // Pulls one image at a time, each once however many wait for it, so that slow registries hold up
 // no other blocking work.
 class Images final {
@@ -37,8 +46,9 @@ class Images final {
                                                     PullPolicy policy);
   rt::Task<void> unpin(std::string owner);
 
-  // Until the store has changed since the call.
-  rt::Task<void> changed();
+  // Until the store has changed since version() gave `since`.
+  ImageVersion version() const;
+  rt::Task<void> changed(ImageVersion since);
 
   const ImageStore& store() const { return store_; }
 

@@ -28,7 +28,7 @@ struct Node {
   kubeclient::Cache& services;
   HandoverClient& proxy;
   AddressPool& addresses;
-  rt::Scope& background;  // for what outlives a pod's own coroutines
+  std::uint64_t next_command = 0;  // names the files of container_command.cc
 };
 
 // The address that pods and the API see of this machine.

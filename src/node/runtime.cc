@@ -66,9 +66,10 @@ std::vector<std::string> Runtime::remove(const std::string& id) const {
   return command({"delete", "--force", id});
 }
 
-std::vector<std::string> Runtime::exec(const std::string& id, bool tty,
+std::vector<std::string> Runtime::exec(const std::string& id, const std::string& pid_file,
+                                       bool tty,
                                        const std::vector<std::string>& arguments) const {
-  std::vector<std::string> all = command({"exec"});
+  std::vector<std::string> all = command({"exec", "--pid-file", pid_file});
   if (tty) all.emplace_back("--tty");
   all.push_back(id);
   all.insert(all.end(), arguments.begin(), arguments.end());

@@ -21,9 +21,9 @@ class Runtime final {
                                const std::string& log, const std::string& id) const;
   // Removes all of the container, alive or not. One that is unknown is no error.
   std::vector<std::string> remove(const std::string& id) const;
-  // Runs a command inside; it ends as the command does.
-  std::vector<std::string> exec(const std::string& id, bool tty,
-                                const std::vector<std::string>& command) const;
+  // Runs a command inside; it ends as the command does. `pid_file` gets the command's process id.
+  std::vector<std::string> exec(const std::string& id, const std::string& pid_file, bool tty,
+                                const std::vector<std::string>& arguments) const;
 
  private:
   std::vector<std::string> command(std::vector<std::string> rest) const;

@@ -1,0 +1,209 @@
+#include "node/agent.h"
+
+#include "base/log.h"
+#include "kube/object.h"
+#include "kubeclient/resources.h"
+#include "node/node.h"
+#include "node/node_status.h"
+#include "node/pod_streams.h"
+#include "node/pod_worker.h"
+#include "node/adoption.h"
+#include "rt/combine.h"
+#include "rt/sleep.h"
+
+#include <boost/json.hpp>
+
+#include <map>
+#include <set>
+
+namespace tulle::node {
+
+namespace {
+
+namespace json = boost::json;
+
+// How long containers get when the whole instance ends.
+constexpr Duration kStopGrace = std::chrono::seconds(3);
+constexpr Duration kBindRetry = std::chrono::milliseconds(500);
+constexpr std::int64_t kGraceDefault = 30;
+
+}  // namespace
+
+struct Agent::State {
+  State(rt::Loop& on, rt::EpollDriver& driver, rt::Blocking& blocking, net::KernelNetwork& network,
+        kubeclient::Client& client, ImageStore image_store, Random random, AgentOptions with)
+      : loop(on), options(std::move(with)),
+        runtime(options.runtime, options.data_dir + "/run/runtime"),
+        images(on, blocking, std::move(image_store)),
+        events(on, client, Random(random.next()), "kubelet", options.node_name),
+        pods(on, client, Random(random.next()), kubeclient::kPods),
+        services(on, client, Random(random.next()), kubeclient::kServices),
+        proxy(on, driver, options.proxy_socket), addresses(options.pod_network),
+        node{.loop = on,
+             .driver = driver,
+             .blocking = blocking,
+             .network = network,
+             .client = client,
+             .options = options,
+             .runtime = runtime,
+             .images = images,
+             .events = events,
+             .pods = pods,
+             .services = services,
+             .proxy = proxy,
+             .addresses = addresses},
+        streams(node, Random(random.next())), workers_scope(on), scope(on) {}
+
+  rt::Task<Result<void>> start();
+  rt::Task<void> stop();
+  void on_pod(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
+  void begin(const kubeclient::ObjectPtr& pod);
+  rt::Task<void> work(std::string uid);
+  rt::Task<void> bind(kubeclient::ObjectPtr pod);
+  void follow_deletion(PodWorker& worker, const json::object& pod) const;
+  bool is_ours(const json::object& pod) const {
+    return kube::string_at(pod, "spec.nodeName") == options.node_name;
+  }
+
+  rt::Loop& loop;
+  const AgentOptions options;
+  Runtime runtime;
+  Images images;
+  kubeclient::EventRecorder events;
+  kubeclient::Cache pods;
+  kubeclient::Cache services;
+  HandoverClient proxy;
+  AddressPool addresses;
+  Node node;
+  PodStreamServer streams;
+  bool stopping = false;
+  bool adopted = false;
+  std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
+  std::set<std::string> binding;                              // uids
+  rt::Scope workers_scope;
+  rt::Scope scope;
+};
+
+rt::Task<Result<void>> Agent::State::start() {
+  auto registered = co_await register_node(node);
+  if (!registered) {
+    co_return kube::to_error(registered.error()).context("registering the node");
+  }
+  scope.spawn(keep_lease(node));
+  pods.on_change([this](const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after) {
+    on_pod(before, after);
+  });
+  pods.start();
+  services.start();
+  co_await pods.synced();
+  co_await services.synced();
+  // Addresses of running pods are known before new ones are given out, and the proxy is offered
+  // all running pods at once: it drops what it is not offered.
+  adopted = true;
+  for (const auto& [key, pod] : pods.objects()) {
+    if (is_ours(*pod)) begin(pod);
+  }
+  co_await remove_strangers(node, pods);
+  proxy.start();
+  for (const auto& [key, pod] : pods.objects()) on_pod(nullptr, pod);
+  co_return Result<void>();
+}
+
+void Agent::State::on_pod(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after) {
+  if (!adopted || stopping) return;
+  if (before && (!after || kube::uid_of(*after) != kube::uid_of(*before))) {
+    const auto gone = workers.find(std::string(kube::uid_of(*before)));
+    if (gone != workers.end()) gone->second->end(PodEnd::vanished, loop.now());
+  }
+  if (!after) return;
+  const std::string uid(kube::uid_of(*after));
+  if (const auto known = workers.find(uid); known != workers.end()) {
+    known->second->update(after);
+    follow_deletion(*known->second, *after);
+  } else if (is_ours(*after)) {
+    begin(after);
+  } else if (kube::string_at(*after, "spec.nodeName").empty() && !kube::is_deleting(*after) &&
+             binding.insert(uid).second) {
+    scope.spawn(bind(after));
+  }
+}
+
+void Agent::State::begin(const kubeclient::ObjectPtr& pod) {
+  const std::string uid(kube::uid_of(*pod));
+  auto worker = std::make_unique<PodWorker>(node, pod);
+  (void)worker->adopt_network();
+  follow_deletion(*worker, *pod);
+  workers.emplace(uid, std::move(worker));
+  workers_scope.spawn(work(uid));
+}
+
+rt::Task<void> Agent::State::work(std::string uid) {
+  co_await workers.at(uid)->run();
+  workers.erase(uid);
+}
+
+void Agent::State::follow_deletion(PodWorker& worker, const json::object& pod) const {
+  if (!kube::is_deleting(pod)) return;
+  const Duration grace = std::chrono::seconds(
+      kube::integer_at(pod, "metadata.deletionGracePeriodSeconds", kGraceDefault));
+  worker.end(PodEnd::deleted, loop.now() + grace);
+}
+
+rt::Task<void> Agent::State::bind(kubeclient::ObjectPtr pod) {
+  const kube::NamespacedName key = kube::key_of(*pod);
+  for (;;) {
+    json::object bound = *pod;
+    kube::set_at(bound, "spec.nodeName", json::value(options.node_name));
+    auto written = co_await node.client.update(kubeclient::kPods, std::move(bound), "");
+    if (written) {
+      events.record(**written, {.type = kubeclient::EventType::normal,
+                                .reason = "Scheduled",
+                                .message = "Successfully assigned " + kube::to_string(key) +
+                                           " to " + options.node_name});
+      pods.observe(*written);
+      break;
+    }
+    if (written.error().is(kube::Reason::not_found)) break;
+    co_await rt::sleep(loop, kBindRetry);
+    auto current = co_await node.client.get(
+        kubeclient::kPods, {.namespace_ = key.namespace_, .name = key.name});
+    if (!current) continue;
+    if (kube::uid_of(**current) != kube::uid_of(*pod)) break;
+    if (!kube::string_at(**current, "spec.nodeName").empty()) break;
+    pod = *current;
+  }
+  binding.erase(std::string(kube::uid_of(*pod)));
+}
+
+rt::Task<void> Agent::State::stop() {
+  stopping = true;
+  scope.cancel();
+  for (const auto& [uid, worker] : workers) worker->end(PodEnd::evicted, loop.now() + kStopGrace);
+  co_await workers_scope.idle();
+}
+
+Agent::Agent(rt::Loop& loop, rt::EpollDriver& driver, rt::Blocking& blocking,
+             net::KernelNetwork& network, kubeclient::Client& client, ImageStore images,
+             Random random, AgentOptions options) {
+  if (options.runtime.empty()) options.runtime = find_runtime().value_or("runc");
+  state_ = std::make_unique<State>(loop, driver, blocking, network, client, std::move(images),
+                                   random, std::move(options));
+}
+
+// Tasks go before what they work on.
+Agent::~Agent() {
+  state_->workers_scope.cancel();
+  state_->scope.cancel();
+}
+
+rt::Task<Result<void>> Agent::start() { return state_->start(); }
+
+rt::Task<void> Agent::stop() { return state_->stop(); }
+
+rt::Task<void> Agent::handle(http::Request& request, http::Exchange& exchange,
+                             std::string namespace_, std::string pod, std::string subresource) {
+  const auto object = state_->pods.get({.namespace_ = namespace_, .name = pod});
+  return state_->streams.handle(request, exchange, {.pod = object, .subresource = subresource});
+}
+
+}  // namespace tulle::node

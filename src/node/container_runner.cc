@@ -1,0 +1,348 @@
+#include "node/container_runner.h"
+
+#include "base/format.h"
+#include "codec/json.h"
+#include "kube/object.h"
+#include "node/image_files.h"
+#include "node/rootfs.h"
+#include "node/settings.h"
+#include "rt/sleep.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <filesystem>
+
+namespace tulle::node {
+
+namespace {
+
+namespace json = boost::json;
+using kube::string_at;
+using Phase = ContainerView::Phase;
+
+constexpr std::int64_t kGraceDefault = 30;
+
+// The numbers of the runs that are on the disk, ascending.
+std::vector<int> find_runs(const std::string& directory) {
+  std::vector<int> numbers;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const std::string name = entry.path().filename();
+    int number = -1;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    if (number >= 0) numbers.push_back(number);
+  }
+  std::ranges::sort(numbers);
+  return numbers;
+}
+
+// "SIGINT", "INT" or "2".
+int signal_number(std::string_view text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  if (number > 0) return number;
+  if (text.starts_with("SIG")) text.remove_prefix(3);
+  constexpr std::array<std::pair<std::string_view, int>, 7> kNames{
+      {{"INT", SIGINT},
+       {"QUIT", SIGQUIT},
+       {"HUP", SIGHUP},
+       {"KILL", SIGKILL},
+       {"USR1", SIGUSR1},
+       {"USR2", SIGUSR2},
+       {"WINCH", SIGWINCH}}};
+  for (const auto& [name, value] : kNames) {
+    if (text == name) return value;
+  }
+  return SIGTERM;
+}
+
+Duration grace_of(const json::object& pod) {
+  return std::chrono::seconds(
+      kube::integer_at(pod, "spec.terminationGracePeriodSeconds", kGraceDefault));
+}
+
+std::string seconds_text(Duration duration) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
+  if (seconds < 60) return fmt::format("{}s", seconds);
+  return fmt::format("{}m{}s", seconds / 60, seconds % 60);
+}
+
+// Mounts the root and writes what the runtime reads. Blocking.
+Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& spec,
+                          const RunPlace& place, const Image& image,
+                          const Environment& environment) {
+  const SettingsInput input{
+      .pod = *pod, .container = spec, .image = image.config, .place = place};
+  TRY(ContainerSettings settings, make_settings(input, environment));
+  TRY_VOID(make_directories(place.bundle(), 0700));
+  TRY_VOID(make_directories(place.log_directory(), 0755));
+  TRY_VOID(mount_rootfs({.layers = image.layers,
+                         .state = place.rootfs_state(),
+                         .target = place.rootfs()}));
+  TRY(settings.user, find_user(input, place.rootfs()));
+  return write_file_durably(place.bundle() + "/config.json",
+                            codec::to_json(make_oci_spec(settings)));
+}
+
+}  // namespace
+
+ContainerRunner::ContainerRunner(PodContext& context, kubeclient::ObjectPtr pod,
+                                 const json::object& spec, bool init)
+    : context_(context), pod_(std::move(pod)), spec_(spec), init_(init) {
+  view_.name = string_at(spec, "name");
+  view_.image = string_at(spec, "image");
+  const bool waits_for_init = !init && !kube::array_at(*pod_, "spec.initContainers").empty();
+  view_.waiting.reason = init || waits_for_init ? "PodInitializing" : "ContainerCreating";
+  look_back();
+}
+
+RunPlace ContainerRunner::place_of(int number) const {
+  return {.pod = context_.place, .container = name(), .number = number};
+}
+
+ContainerView ContainerRunner::view() const {
+  ContainerView view = view_;
+  const bool runs = view.phase == Phase::running && !context_.stopping.is_set();
+  view.started = view.phase == Phase::running && prober_ != nullptr && prober_->started();
+  view.ready = init_ ? succeeded() : runs && prober_ != nullptr && prober_->ready();
+  return view;
+}
+
+// What an agent before this one has left.
+void ContainerRunner::look_back() {
+  const std::vector<int> runs = find_runs(context_.place.runs(name()));
+  if (runs.empty()) return;
+  number_ = runs.back();
+  view_.restarts = number_;
+  const RunPlace latest = place_of(number_);
+  view_.container_id = "tulle://" + latest.id();
+  stop_signal_ = read_small_file(latest.bundle() + "/stop-signal", 64).value_or("");
+  view_.image_id = read_small_file(latest.bundle() + "/image", 256).value_or("");
+  if (runs.size() > 1) {
+    const RunPlace before = place_of(runs[runs.size() - 2]);
+    view_.last = read_end(before);
+    view_.last_container_id = "tulle://" + before.id();
+  }
+  auto container = Container::adopt(context_.node, latest);
+  if (container) {
+    adopted_ = *std::move(container);
+    view_.phase = Phase::running;
+    view_.started_at = adopted_->started_at();
+    return;
+  }
+  auto end = read_end(latest);
+  set_ended(end ? *end
+                : ContainerEnd{.code = 137,
+                               .signal = 0,
+                               .reason = "ContainerStatusUnknown",
+                               .started_at = read_start(latest),
+                               .finished_at = kube::format_time(api_now(context_.node.loop))});
+}
+
+rt::Task<void> ContainerRunner::run() {
+  BackOff starts{0};
+  if (number_ >= 0 && !adopted_) co_await remove_remains(context_.node, place_of(number_));
+  for (;;) {
+    std::unique_ptr<Container> container = std::move(adopted_);
+    if (!container) {
+      if (view_.end) {
+        if (!may_run_again(*view_.end) || context_.stopping.is_set()) break;
+        if (co_await back_off(*view_.end)) break;
+      }
+      if (context_.stopping.is_set()) break;
+      auto started = co_await start();
+      if (!started) {
+        if (co_await wait_to_start_again(started.error(), starts)) break;
+        continue;
+      }
+      container = *std::move(started);
+    }
+    const Instant began = context_.node.loop.now();
+    const ContainerEnd end = co_await attend(*container);
+    if (context_.node.loop.now() - began >= BackOff::healthy_after) crashes_.reset();
+    set_ended(end);
+  }
+  co_await context_.node.images.unpin(place_of(0).owner());
+}
+
+bool ContainerRunner::may_run_again(const ContainerEnd& end) const {
+  const std::string_view policy = string_at(*pod_, "spec.restartPolicy", "Always");
+  if (init_) return end.code != 0 && policy != "Never";
+  return policy == "Always" || (policy == "OnFailure" && end.code != 0);
+}
+
+// Waits as long as the failures so far ask for. Returns whether the pod is to end.
+rt::Task<bool> ContainerRunner::back_off(const ContainerEnd& end) {
+  const Duration wait = crashes_.failed({});
+  view_.last = end;
+  view_.last_container_id = view_.container_id;
+  view_.end.reset();
+  if (wait == Duration{}) co_return false;
+  set_waiting("CrashLoopBackOff",
+              fmt::format("back-off {} restarting failed container={} pod={}", seconds_text(wait),
+                          name(), context_.full_name()));
+  context_.warning("BackOff", fmt::format("Back-off restarting failed container {} in pod {}",
+                                          name(), context_.full_name()));
+  co_return co_await pause_or_stop(context_, wait);
+}
+
+rt::Task<ContainerRunner::Started> ContainerRunner::start() {
+  using Failure = std::unexpected<WaitReason>;
+  auto image = co_await get_image();
+  if (!image) co_return Failure(std::move(image).error());
+  const int number = number_ + 1;
+  const RunPlace place = place_of(number);
+  const auto prepared = co_await prepare(place, *image);
+  if (!prepared) {
+    co_await remove_remains(context_.node, place);
+    (void)remove_tree(place.bundle()).has_value();
+    context_.warning("Failed", "Error: " + prepared.error().message);
+    const bool config = prepared.error().code == Code::not_found;
+    co_return Failure({.reason = config ? "CreateContainerConfigError" : "CreateContainerError",
+                       .message = prepared.error().message});
+  }
+  context_.normal("Created", "Created container " + name());
+  number_ = number;
+  view_.restarts = number;
+  view_.image_id = image->id;
+  view_.container_id = "tulle://" + place.id();
+  stop_signal_ = image->config.stop_signal;
+  auto container = co_await Container::start(context_.node, place);
+  forget_old_runs();
+  if (!container) {
+    co_await remove_remains(context_.node, place);
+    context_.warning("Failed", "Error: " + container.error().message);
+    co_return Failure({.reason = "RunContainerError", .message = container.error().message});
+  }
+  context_.normal("Started", "Started container " + name());
+  co_return *std::move(container);
+}
+
+rt::Task<std::expected<Image, WaitReason>> ContainerRunner::get_image() {
+  const PullPolicy policy = pull_policy(string_at(spec_, "imagePullPolicy"), view_.image);
+  images_seen_ = context_.node.images.version();
+  auto image = co_await context_.node.images.obtain(place_of(0).owner(), view_.image, policy);
+  if (!image) {
+    context_.warning("Failed", image.error().message);
+    context_.warning("Failed", "Error: " + image.error().reason);
+  } else if (view_.image_id.empty()) {
+    context_.normal("Pulled", fmt::format("Container image \"{}\" already present on machine",
+                                          view_.image));
+  }
+  co_return image;
+}
+
+rt::Task<Result<void>> ContainerRunner::prepare(RunPlace place, const Image& image) {
+  auto references = co_await fetch_references(context_.node, pod_);
+  if (!references) co_return kube::to_error(references.error());
+  CO_TRY(const Environment environment,
+         make_environment(spec_, image.config.env, sources_of(context_, *references)));
+  CO_TRY_VOID(co_await rt::run_blocking(
+      context_.node.blocking, [pod = pod_, spec = &spec_, place, image, environment] {
+        return write_bundle(pod, *spec, place, image, environment);
+      }));
+  CO_TRY_VOID(write_file_durably(place.bundle() + "/stop-signal", image.config.stop_signal));
+  co_return write_file_durably(place.bundle() + "/image", image.id);
+}
+
+// Waits with what could not be started. Returns whether the pod is to end.
+rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why, BackOff& waits) {
+  const bool image = why.reason == "ErrImagePull";
+  set_waiting(why.reason, why.message);
+  const Duration wait = waits.failed({});
+  if (image) {
+    set_waiting("ImagePullBackOff",
+                fmt::format("Back-off pulling image \"{}\": {}", view_.image, why.message));
+    context_.normal("BackOff", fmt::format("Back-off pulling image \"{}\"", view_.image));
+  }
+  const bool wants_image = image || why.reason == "ErrImageNeverPull";
+  if (!wants_image) co_return co_await pause_or_stop(context_, wait);
+  co_await rt::race(context_.node.images.changed(images_seen_),
+                    pause_or_stop(context_, wait));
+  co_return context_.stopping.is_set();
+}
+
+rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
+  view_.phase = Phase::running;
+  view_.started_at = container.started_at();
+  view_.end.reset();
+  Prober prober({.context = context_, .container = spec_, .container_id = container.place().id()});
+  prober_ = &prober;
+  context_.touch();
+  rt::Loop& loop = context_.node.loop;
+  auto stop = co_await rt::race(container.ended(), [](PodContext& context, Prober& probes)
+                                    -> rt::Task<std::string> {
+    auto first = co_await rt::race(context.stopping.wait(), probes.restart_wanted());
+    co_return first.index() == 0 ? std::string() : std::get<1>(first);
+  }(context_, prober));
+  prober_ = nullptr;
+  if (stop.index() == 0) co_return std::get<0>(std::move(stop));
+  const std::string probe = std::get<1>(std::move(stop));
+  context_.touch();
+  if (probe.empty()) {
+    context_.normal("Killing", "Stopping container " + name());
+    co_return co_await end_container(container, context_.kill_at, true);
+  }
+  context_.normal("Killing", fmt::format("Container {} failed {} probe, will be restarted", name(),
+                                         probe));
+  co_return co_await end_container(container, loop.now() + grace_of(*pod_), false);
+}
+
+rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Instant kill_at,
+                                                      bool pod_ends) {
+  rt::Loop& loop = context_.node.loop;
+  co_await run_pre_stop(kill_at);
+  container.signal(signal_number(stop_signal_));
+  auto outcome =
+      pod_ends ? co_await rt::race(container.ended(), kill_time(context_))
+               : co_await rt::race(container.ended(), rt::detail::wait_until(loop, kill_at));
+  if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
+  container.signal(SIGKILL);
+  co_return co_await container.ended();
+}
+
+rt::Task<void> ContainerRunner::run_pre_stop(Instant deadline) {
+  const json::object* hook = kube::find_object(spec_, "lifecycle.preStop");
+  rt::Loop& loop = context_.node.loop;
+  if (hook == nullptr || deadline <= loop.now()) co_return;
+  if (const json::object* pause = kube::find_object(*hook, "sleep")) {
+    const Duration wait = std::chrono::seconds(kube::integer_at(*pause, "seconds"));
+    co_await rt::sleep_until(loop, std::min(deadline, loop.now() + wait));
+    co_return;
+  }
+  const auto outcome = co_await run_action(
+      {.context = context_, .container = spec_, .container_id = place_of(number_).id()}, *hook,
+      deadline - loop.now());
+  if (!outcome) {
+    context_.warning("FailedPreStopHook", "PreStopHook failed: " + outcome.error().message);
+  }
+}
+
+// The latest run and the one before it stay, for status and logs.
+void ContainerRunner::forget_old_runs() const {
+  for (const int number : find_runs(context_.place.runs(name()))) {
+    if (number >= number_ - 1) continue;
+    const RunPlace place = place_of(number);
+    (void)remove_tree(place.bundle()).has_value();
+    (void)remove_tree(place.log()).has_value();
+    (void)remove_tree(place.log() + ".1").has_value();
+  }
+}
+
+void ContainerRunner::set_waiting(std::string reason, std::string message) {
+  view_.phase = Phase::waiting;
+  view_.waiting = {.reason = std::move(reason), .message = std::move(message)};
+  context_.touch();
+}
+
+void ContainerRunner::set_ended(const ContainerEnd& end) {
+  view_.phase = Phase::terminated;
+  view_.end = end;
+  context_.touch();
+}
+
+}  // namespace tulle::node

@@ -1,0 +1,82 @@
+// Keeps one container of a pod running, as its restart policy says, until the pod is to end.
+#pragma once
+
+#include "node/back_off.h"
+#include "node/container.h"
+#include "node/pod_context.h"
+#include "node/probes.h"
+
+#include <boost/json/fwd.hpp>
+
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace tulle::node {
+
+// What the pod's status tells of a container. A value.
+struct ContainerView {
+  enum class Phase : std::uint8_t { waiting, running, terminated };
+
+  std::string name = {};
+  std::string image = {};
+  Phase phase = Phase::waiting;
+  WaitReason waiting = {};
+  std::string started_at = {};             // while it runs
+  std::optional<ContainerEnd> end = {};    // when terminated
+  std::optional<ContainerEnd> last = {};   // of the run before
+  bool ready = false;
+  bool started = false;
+  int restarts = 0;
+  std::string image_id = {};
+  std::string container_id = {};  // of the latest run
+  std::string last_container_id = {};
+};
+
+class ContainerRunner final {
+ public:
+  // `spec` is the element of the pod's spec, and lives as long as `pod` does.
+  ContainerRunner(PodContext& context, kubeclient::ObjectPtr pod, const boost::json::object& spec,
+                  bool init);
+
+  // Until it has ended for good: it succeeded, or may not be tried again, or the pod ends. Takes
+  // over a run that is found on the disk.
+  rt::Task<void> run();
+
+  ContainerView view() const;
+  bool succeeded() const { return view_.end && view_.end->code == 0; }
+
+ private:
+  using Started = std::expected<std::unique_ptr<Container>, WaitReason>;
+
+  void look_back();
+  bool may_run_again(const ContainerEnd& end) const;
+  rt::Task<bool> back_off(const ContainerEnd& end);
+  rt::Task<Started> start();
+  rt::Task<std::expected<Image, WaitReason>> get_image();
+  rt::Task<Result<void>> prepare(RunPlace place, const Image& image);
+  rt::Task<bool> wait_to_start_again(WaitReason why, BackOff& waits);
+  rt::Task<ContainerEnd> attend(Container& container);
+  rt::Task<ContainerEnd> end_container(Container& container, Instant kill_at, bool pod_ends);
+  rt::Task<void> run_pre_stop(Instant deadline);
+  void forget_old_runs() const;
+  void set_waiting(std::string reason, std::string message);
+  void set_ended(const ContainerEnd& end);
+  RunPlace place_of(int number) const;
+  std::string name() const { return view_.name; }
+
+  PodContext& context_;
+  const kubeclient::ObjectPtr pod_;
+  const boost::json::object& spec_;
+  const bool init_;
+  ContainerView view_;
+  int number_ = -1;  // of the latest run
+  std::string stop_signal_;
+  BackOff crashes_{1};
+  ImageVersion images_seen_;  // when the image was last looked for
+  std::unique_ptr<Container> adopted_;
+  const Prober* prober_ = nullptr;  // while it runs
+};
+
+}  // namespace tulle::node

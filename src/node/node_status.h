@@ -1,0 +1,16 @@
+// The Node object and its Lease: what the API knows of this machine.
+#pragma once
+
+#include "kube/status.h"
+#include "node/node.h"
+#include "rt/task.h"
+
+namespace tulle::node {
+
+// Makes or refreshes the Node. Done when the API has it.
+rt::Task<kube::ApiResult<void>> register_node(Node& node);
+
+// Renews the Lease every ten seconds, for ever.
+rt::Task<void> keep_lease(Node& node);
+
+}  // namespace tulle::node

@@ -1,0 +1,83 @@
+// What the containers of one pod share. Owned by its PodWorker; belongs to the agent's loop.
+#pragma once
+
+#include "node/environment.h"
+#include "node/node.h"
+#include "node/places.h"
+#include "rt/combine.h"
+#include "rt/sync.h"
+
+#include <string>
+
+namespace tulle::node {
+
+struct PodContext {
+  PodContext(Node& shared, PodPlace at, kubeclient::ObjectPtr object)
+      : node(shared), place(std::move(at)), pod(std::move(object)), stopping(shared.loop) {}
+
+  Node& node;
+  const PodPlace place;
+  kubeclient::ObjectPtr pod;  // as last seen
+  IpAddress address = {};
+  net::NamespacePtr space = nullptr;
+
+  // The containers are to end, by force at `kill_at`.
+  rt::Event stopping;
+  Instant kill_at = kNever;
+  rt::WaitList kill_at_changed;
+
+  // Something that the status tells has changed.
+  bool dirty = false;
+  rt::WaitList changed;
+
+  void touch() {
+    dirty = true;
+    changed.wake_all(node.loop);
+  }
+  void stop_by(Instant at) {
+    kill_at = std::min(kill_at, at);
+    stopping.set();
+    kill_at_changed.wake_all(node.loop);
+  }
+  void normal(std::string reason, std::string message) {
+    node.events.record(*pod, {.type = kubeclient::EventType::normal,
+                              .reason = std::move(reason),
+                              .message = std::move(message)});
+  }
+  void warning(std::string reason, std::string message) {
+    node.events.record(*pod, {.type = kubeclient::EventType::warning,
+                              .reason = std::move(reason),
+                              .message = std::move(message)});
+  }
+  // "name_namespace(uid)", as upstream's messages name pods.
+  std::string full_name() const {
+    return place.name + "_" + place.namespace_ + "(" + place.uid + ")";
+  }
+};
+
+// Until `context.kill_at`.
+inline rt::Task<void> kill_time(PodContext& context) {
+  rt::Loop& loop = context.node.loop;
+  struct Changed {
+    static rt::Task<void> wait(rt::WaitList& list) { co_await rt::wait_on(list); }
+  };
+  while (loop.now() < context.kill_at) {
+    co_await rt::race(Changed::wait(context.kill_at_changed),
+                      rt::detail::wait_until(loop, context.kill_at));
+  }
+}
+
+// Waits, unless the pod is to end before. Returns whether it is.
+inline rt::Task<bool> pause_or_stop(PodContext& context, Duration pause) {
+  rt::Loop& loop = context.node.loop;
+  co_await rt::race(context.stopping.wait(), rt::detail::wait_until(loop, loop.now() + pause));
+  co_return context.stopping.is_set();
+}
+
+// All config maps and secrets that the pod refers to.
+rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::ObjectPtr pod);
+
+// What the pod's containers see of the API. `references` must outlive it.
+EnvironmentSources sources_of(const PodContext& context, const References& references);
+
+}  // namespace tulle::node

@@ -1,0 +1,301 @@
+#include "node/pod_worker.h"
+
+#include "base/format.h"
+#include "base/log.h"
+#include "codec/json.h"
+#include "kube/object.h"
+#include "kubeclient/resources.h"
+#include "node/cgroup.h"
+#include "node/image_files.h"
+#include "node/pod_status.h"
+#include "node/volumes.h"
+#include "rt/sleep.h"
+
+#include <boost/json.hpp>
+
+#include <charconv>
+#include <filesystem>
+
+namespace tulle::node {
+
+namespace {
+
+namespace json = boost::json;
+using kube::string_at;
+
+constexpr std::uint64_t kRecordBytesMax = 64 * 1024;
+constexpr Duration kSetUpRetry = std::chrono::seconds(2);
+constexpr Duration kWriteRetry = std::chrono::milliseconds(200);
+// Changes that come together are told together.
+constexpr Duration kStatusDelay = std::chrono::milliseconds(5);
+
+PodPlace place_of(const Node& node, const json::object& pod) {
+  return {.data_dir = node.options.data_dir,
+          .namespace_ = std::string(kube::namespace_of(pod)),
+          .name = std::string(kube::name_of(pod)),
+          .uid = std::string(kube::uid_of(pod))};
+}
+
+int number_in(const std::string& text) {
+  int number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::string record_of(const PodPlace& place, const IpAddress& address) {
+  return codec::to_json(json::object{{"namespace", place.namespace_},
+                                     {"name", place.name},
+                                     {"uid", place.uid},
+                                     {"address", address.to_string()}});
+}
+
+}  // namespace
+
+PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
+    : context_(node, place_of(node, *pod), pod), scope_(node.loop) {
+  const std::string_view phase = string_at(*pod, "status.phase");
+  over_ = phase == "Succeeded" || phase == "Failed";
+  started_at_ = string_at(*pod, "status.startTime");
+  if (started_at_.empty()) started_at_ = kube::format_time(api_now(node.loop));
+  for (const json::value& each : kube::array_at(*pod, "spec.initContainers")) {
+    init_.push_back(std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each),
+                                                      true));
+  }
+  for (const json::value& each : kube::array_at(*pod, "spec.containers")) {
+    containers_.push_back(std::make_unique<ContainerRunner>(
+        context_, pod, kube::object_or_empty(each), false));
+  }
+}
+
+PodWorker::~PodWorker() { scope_.cancel(); }
+
+bool PodWorker::adopt_network() {
+  const auto text = read_small_file(context_.place.record(), kRecordBytesMax);
+  const auto record = text ? codec::parse_json(*text) : Result<json::value>(text.error());
+  if (!record || !is_pod_network(context_.place.network())) return false;
+  const auto address = IpAddress::parse(string_at(kube::object_or_empty(*record), "address"));
+  auto space = net::open_namespace(context_.place.network(), context_.full_name());
+  if (!address || !space) return false;
+  context_.address = *address;
+  context_.space = *std::move(space);
+  context_.node.addresses.mark(*address);
+  hold();
+  return true;
+}
+
+void PodWorker::hold() {
+  context_.node.proxy.hold({.uid = context_.place.uid,
+                            .name = {.namespace_name = context_.place.namespace_,
+                                     .name = context_.place.name},
+                            .address = context_.address,
+                            .space = context_.space});
+}
+
+void PodWorker::update(kubeclient::ObjectPtr pod) {
+  context_.pod = std::move(pod);
+  // Readiness gates and what others write into the status.
+  context_.touch();
+}
+
+void PodWorker::end(PodEnd why, Instant kill_at) {
+  if (!context_.stopping.is_set() || why != PodEnd::deleted) end_ = why;
+  context_.stop_by(kill_at);
+  context_.touch();
+}
+
+rt::Task<void> PodWorker::run() {
+  if (over_) {
+    co_await context_.stopping.wait();
+  } else {
+    scope_.spawn(write_statuses());
+    context_.touch();
+    co_await live();
+  }
+  if (end_ == PodEnd::deleted && !over_) (void)co_await write_status();
+  scope_.cancel();
+  co_await clean_up();
+  if (end_ == PodEnd::deleted) co_await remove_object();
+}
+
+rt::Task<void> PodWorker::live() {
+  if (co_await set_up()) co_await run_containers();
+  // A pod whose containers are done stays until it is deleted.
+  co_await context_.stopping.wait();
+}
+
+// Returns false when the pod is to end before it is set up.
+rt::Task<bool> PodWorker::set_up() {
+  for (;;) {
+    if (context_.stopping.is_set()) co_return false;
+    auto made = context_.space ? Result<void>() : co_await make_network();
+    const char* reason = "FailedCreatePodSandBox";
+    if (made) {
+      reason = "FailedMount";
+      made = co_await make_files();
+    }
+    if (made) {
+      reason = "FailedCreatePodSandBox";
+      auto outcome = co_await rt::race(context_.node.proxy.accepted(context_.place.uid),
+                                       context_.stopping.wait());
+      if (outcome.index() == 1) co_return false;
+      made = std::get<0>(std::move(outcome));
+    }
+    if (made) co_return true;
+    context_.warning(reason, made.error().message);
+    // An offer that failed is made anew.
+    if (context_.space) hold();
+    if (co_await pause_or_stop(context_, kSetUpRetry)) co_return false;
+  }
+}
+
+rt::Task<Result<void>> PodWorker::make_network() {
+  Node& node = context_.node;
+  CO_TRY(const IpAddress address, node.addresses.take());
+  const PodNetwork network{.address = address,
+                           .dns_address = node.options.dns_address,
+                           .capture_port = node.options.capture_port};
+  auto made = co_await rt::run_blocking(
+      node.blocking, [place = context_.place, network]() -> Result<net::NamespacePtr> {
+        TRY_VOID(make_directories(place.run(), 0700));
+        TRY_VOID(write_file_durably(place.record(), record_of(place, network.address)));
+        TRY_VOID(remove_pod_network(place.network()));
+        TRY_VOID(make_pod_network(place.network(), network));
+        return net::open_namespace(place.network(), place.namespace_ + "/" + place.name);
+      });
+  if (!made) {
+    node.addresses.give_back(address);
+    co_return std::move(made).error();
+  }
+  context_.address = address;
+  context_.space = *std::move(made);
+  hold();
+  context_.touch();
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> PodWorker::make_files() {
+  Node& node = context_.node;
+  auto references = co_await fetch_references(node, context_.pod);
+  if (!references) co_return kube::to_error(references.error());
+  PodFiles files{.hostname = std::string(string_at(*context_.pod, "spec.hostname",
+                                                   context_.place.name)),
+                 .address = context_.address.to_string(),
+                 .dns_address = node.options.dns_address.to_string(),
+                 .cluster_domain = node.options.cluster_domain};
+  co_return co_await rt::run_blocking(
+      node.blocking, [place = context_.place, pod = context_.pod,
+                      references = *std::move(references), files = std::move(files)] {
+        return write_pod_files(place, *pod, references, files);
+      });
+}
+
+rt::Task<void> PodWorker::run_containers() {
+  for (const auto& container : init_) {
+    co_await container->run();
+    if (!container->succeeded()) co_return;
+  }
+  rt::Scope running(context_.node.loop);
+  for (const auto& container : containers_) running.spawn(container->run());
+  co_await running.idle();
+}
+
+PodView PodWorker::view() const {
+  PodView view{.address = context_.space ? context_.address.to_string() : "",
+               .host_address = kHostAddress.to_string(),
+               .started_at = started_at_};
+  for (const auto& each : init_) view.init_containers.push_back(each->view());
+  for (const auto& each : containers_) view.containers.push_back(each->view());
+  return view;
+}
+
+rt::Task<void> PodWorker::write_statuses() {
+  for (;;) {
+    while (!context_.dirty) co_await rt::wait_on(context_.changed);
+    co_await rt::sleep(context_.node.loop, kStatusDelay);
+    context_.dirty = false;
+    if (end_ != PodEnd::deleted && context_.stopping.is_set()) continue;
+    if (!co_await write_status()) {
+      context_.dirty = true;
+      co_await rt::sleep(context_.node.loop, kWriteRetry);
+    }
+  }
+}
+
+// Returns false to be called again.
+rt::Task<bool> PodWorker::write_status() {
+  Node& node = context_.node;
+  json::object pod = *context_.pod;
+  json::object status = make_pod_status(pod, view(), api_now(node.loop));
+  if (const json::value* current = pod.if_contains("status"); current && *current == status) {
+    co_return true;
+  }
+  pod["status"] = std::move(status);
+  auto written = co_await node.client.update(kubeclient::kPods, std::move(pod), "status");
+  if (written) {
+    context_.pod = *written;
+    node.pods.observe(*written);
+    co_return true;
+  }
+  if (written.error().is(kube::Reason::not_found)) co_return true;
+  if (!written.error().is(kube::Reason::conflict)) {
+    log::warn("a pod's status cannot be written; trying again",
+              {{"pod", context_.full_name()}, {"why", written.error().message}});
+    co_return false;
+  }
+  auto current = co_await node.client.get(
+      kubeclient::kPods, {.namespace_ = context_.place.namespace_, .name = context_.place.name});
+  if (current && kube::uid_of(**current) == context_.place.uid) context_.pod = *current;
+  co_return false;
+}
+
+rt::Task<void> PodWorker::clean_up() {
+  Node& node = context_.node;
+  co_await node.proxy.withdraw(context_.place.uid);
+  const bool had_network = context_.space != nullptr;
+  context_.space.reset();
+  co_await remove_pod_remains(node, context_.place);
+  if (had_network) node.addresses.give_back(context_.address);
+}
+
+rt::Task<void> PodWorker::remove_object() {
+  for (;;) {
+    const auto removed = co_await context_.node.client.remove(
+        kubeclient::kPods, {.namespace_ = context_.place.namespace_, .name = context_.place.name},
+        {.grace_period_seconds = 0, .uid = context_.place.uid});
+    if (removed || removed.error().is(kube::Reason::not_found) ||
+        removed.error().is(kube::Reason::conflict)) {
+      co_return;
+    }
+    co_await rt::sleep(context_.node.loop, kSetUpRetry);
+  }
+}
+
+rt::Task<void> remove_pod_remains(Node& node, PodPlace place) {
+  std::error_code error;
+  std::vector<RunPlace> runs;
+  for (const auto& container :
+       std::filesystem::directory_iterator(place.run() + "/containers", error)) {
+    std::error_code inner;
+    for (const auto& run : std::filesystem::directory_iterator(container.path(), inner)) {
+      const std::string number = run.path().filename();
+      runs.push_back({.pod = place, .container = container.path().filename(),
+                      .number = number_in(number)});
+    }
+  }
+  for (const RunPlace& run : runs) {
+    co_await remove_remains(node, run);
+    co_await node.images.unpin(run.owner());
+  }
+  const auto removed = co_await rt::run_blocking(node.blocking, [place]() -> Result<void> {
+    TRY_VOID(remove_pod_network(place.network()));
+    TRY_VOID(remove_tree(place.run()));
+    TRY_VOID(remove_tree(place.logs()));
+    return remove_pod_cgroup(place.uid);
+  });
+  if (!removed) {
+    log::warn("something of a pod could not be removed",
+              {{"pod", place.namespace_ + "/" + place.name}, {"why", removed.error().message}});
+  }
+}
+
+}  // namespace tulle::node

@@ -1,0 +1,71 @@
+// The life of one pod on this node: network, proxy, containers, status, and its end.
+#pragma once
+
+#include "node/container_runner.h"
+#include "node/pod_context.h"
+#include "node/pod_status.h"
+#include "rt/scope.h"
+
+#include <memory>
+#include <vector>
+
+namespace tulle::node {
+
+// Why a pod ends, and so what is left to do afterwards.
+enum class PodEnd : std::uint8_t {
+  deleted,  // the API waits for us: remove the object when all is gone
+  vanished, // there is no object any more
+  evicted,  // the instance ends: the object stays as it is
+};
+
+class PodWorker final {
+ public:
+  // `pod` is bound to this node. What an agent before left of it is taken over.
+  PodWorker(Node& node, kubeclient::ObjectPtr pod);
+  // Leaves everything running.
+  ~PodWorker();
+  PodWorker(const PodWorker&) = delete;
+  PodWorker& operator=(const PodWorker&) = delete;
+
+  // Until the pod has ended and nothing is left of it.
+  rt::Task<void> run();
+
+  // The object has changed.
+  void update(kubeclient::ObjectPtr pod);
+  // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts.
+  void end(PodEnd why, Instant kill_at);
+
+  const PodPlace& place() const { return context_.place; }
+  const kubeclient::ObjectPtr& pod() const { return context_.pod; }
+  PodContext& context() { return context_; }
+  PodView view() const;
+
+  // Takes over address and namespace that are on the disk, so that the proxy is told of them first
+  // thing. Blocking, but short. Returns whether there was any.
+  bool adopt_network();
+
+ private:
+  rt::Task<void> live();
+  rt::Task<bool> set_up();
+  rt::Task<Result<void>> make_network();
+  rt::Task<Result<void>> make_files();
+  rt::Task<void> run_containers();
+  rt::Task<void> write_statuses();
+  rt::Task<bool> write_status();
+  rt::Task<void> clean_up();
+  rt::Task<void> remove_object();
+  void hold();
+
+  PodContext context_;
+  std::string started_at_;
+  bool over_ = false;  // had ended before we came: only its logs are kept
+  PodEnd end_ = PodEnd::deleted;
+  std::vector<std::unique_ptr<ContainerRunner>> init_;
+  std::vector<std::unique_ptr<ContainerRunner>> containers_;
+  rt::Scope scope_;
+};
+
+// Removes all that a pod has left on the disk and in the kernel when nobody runs it any more.
+rt::Task<void> remove_pod_remains(Node& node, PodPlace place);
+
+}  // namespace tulle::node

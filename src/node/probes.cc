@@ -1,0 +1,205 @@
+#include "node/probes.h"
+
+#include "base/format.h"
+#include "http/client_connection.h"
+#include "kube/object.h"
+#include "node/container_command.h"
+#include "node/probe_state.h"
+#include "rt/sleep.h"
+
+#include <boost/json.hpp>
+
+#include <charconv>
+
+namespace tulle::node {
+
+namespace {
+
+namespace json = boost::json;
+using kube::string_at;
+
+// A number, or the name of one of the container's ports.
+Result<std::uint16_t> port_of(const json::object& action, const json::object& container) {
+  const json::value* value = action.if_contains("port");
+  if (value == nullptr) return fail(Code::invalid_argument, "no port is given");
+  const std::string text = kube::scalar_text(*value);
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc() && end == text.data() + text.size()) return port;
+  for (const json::value& each : kube::array_at(container, "ports")) {
+    const json::object& named = kube::object_or_empty(each);
+    if (string_at(named, "name") == text) {
+      return static_cast<std::uint16_t>(kube::integer_at(named, "containerPort"));
+    }
+  }
+  return failf(Code::invalid_argument, "the container has no port named \"{}\"", text);
+}
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> connect(const ActionTarget& target,
+                                                       const json::object& action) {
+  CO_TRY(const std::uint16_t port, port_of(action, target.container));
+  const std::string_view host = string_at(action, "host");
+  IpAddress address = target.context.address;
+  if (!host.empty()) {
+    CO_TRY(address, IpAddress::parse(host));
+  }
+  co_return co_await target.context.node.network.connect(
+      {.to = {.ip = address, .port = port}, .in = target.context.space});
+}
+
+rt::Task<Result<void>> connect_only(const ActionTarget& target, const json::object& action) {
+  auto stream = co_await connect(target, action);
+  if (!stream) co_return std::move(stream).error();
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> http_get(const ActionTarget& target, const json::object& action) {
+  if (string_at(action, "scheme", "HTTP") != "HTTP") {
+    co_return fail(Code::unsupported, "probes over HTTPS are not supported yet");
+  }
+  CO_TRY(auto stream, co_await connect(target, action));
+  const std::string host = stream->peer_address().to_string();
+  http::ClientConnection connection(target.context.node.loop, std::move(stream));
+  codec::RequestHead head{.method = "GET", .target = std::string(string_at(action, "path", "/"))};
+  if (!head.target.starts_with('/')) head.target.insert(0, "/");
+  head.headers.append("Host", host);
+  head.headers.append("User-Agent", "kube-probe/tulle");
+  head.headers.append("Accept", "*/*");
+  head.headers.append("Connection", "close");
+  for (const json::value& each : kube::array_at(action, "httpHeaders")) {
+    const json::object& header = kube::object_or_empty(each);
+    const std::string_view name = string_at(header, "name");
+    if (codec::is_token(name)) head.headers.set(name, string_at(header, "value"));
+  }
+  CO_TRY(const http::Response response, co_await connection.exchange(head));
+  const int status = response.head.status;
+  if (status >= 200 && status < 400) co_return Result<void>();
+  co_return failf(Code::unavailable, "HTTP probe failed with statuscode: {}", status);
+}
+
+rt::Task<Result<void>> execute(const ActionTarget& target, const json::object& action) {
+  std::vector<std::string> arguments;
+  for (const json::value& each : kube::array_at(action, "command")) {
+    arguments.emplace_back(kube::string_or(each));
+  }
+  if (arguments.empty()) co_return fail(Code::invalid_argument, "no command is given");
+  CO_TRY(const auto command,
+         ContainerCommand::start(target.context.node, {.container_id = target.container_id,
+                                                       .arguments = std::move(arguments)}));
+  CO_TRY(const rt::ExitStatus status, co_await command->exited());
+  if (status.success()) co_return Result<void>();
+  co_return failf(Code::unavailable, "command terminated with exit code {}",
+                  status.signal != 0 ? 128 + status.signal : status.code);
+}
+
+rt::Task<Result<void>> carry_out(ActionTarget target, const json::object& action) {
+  if (const json::object* get = kube::find_object(action, "httpGet")) {
+    co_return co_await http_get(target, *get);
+  }
+  if (const json::object* socket = kube::find_object(action, "tcpSocket")) {
+    co_return co_await connect_only(target, *socket);
+  }
+  if (const json::object* exec = kube::find_object(action, "exec")) {
+    co_return co_await execute(target, *exec);
+  }
+  co_return fail(Code::unsupported, "this kind of action is not supported yet");
+}
+
+}  // namespace
+
+ProbeTimes probe_times(const json::object& probe) {
+  const auto seconds = [&probe](std::string_view field, std::int64_t fallback) {
+    return Duration(std::chrono::seconds(kube::integer_at(probe, field, fallback)));
+  };
+  const Duration second = std::chrono::seconds(1);
+  return {.initial_delay = seconds("initialDelaySeconds", 0),
+          .period = std::max(second, seconds("periodSeconds", 10)),
+          .timeout = std::max(second, seconds("timeoutSeconds", 1)),
+          .successes_needed = static_cast<int>(
+              std::max<std::int64_t>(1, kube::integer_at(probe, "successThreshold", 1))),
+          .failures_needed = static_cast<int>(
+              std::max<std::int64_t>(1, kube::integer_at(probe, "failureThreshold", 3)))};
+}
+
+rt::Task<Result<void>> run_action(ActionTarget target, const json::object& action,
+                                  Duration timeout) {
+  rt::Loop& loop = target.context.node.loop;
+  co_return co_await rt::with_deadline(loop, loop.now() + timeout, carry_out(target, action));
+}
+
+Prober::Prober(ActionTarget target) : target_(std::move(target)), scope_(target_.context.node.loop) {
+  const json::object* startup = kube::find_object(target_.container, "startupProbe");
+  const json::object* readiness = kube::find_object(target_.container, "readinessProbe");
+  started_ = startup == nullptr;
+  ready_ = readiness == nullptr;
+  scope_.spawn(run_startup(startup));
+}
+
+rt::Task<void> Prober::run_startup(const json::object* probe) {
+  if (probe != nullptr) {
+    const ProbeTimes times = probe_times(*probe);
+    ProbeState state(times, false);
+    co_await rt::sleep(scope_.loop(), times.initial_delay);
+    for (;;) {
+      const bool reached = state.add(co_await run_once(*probe, "Startup"));
+      if (reached && !state.good()) co_return want_restart("startup");
+      if (state.good()) break;
+      co_await rt::sleep(scope_.loop(), times.period);
+    }
+    started_ = true;
+    target_.context.touch();
+  }
+  if (const json::object* liveness = kube::find_object(target_.container, "livenessProbe")) {
+    scope_.spawn(run_liveness(*liveness));
+  }
+  if (const json::object* readiness = kube::find_object(target_.container, "readinessProbe")) {
+    scope_.spawn(run_readiness(*readiness));
+  }
+}
+
+rt::Task<void> Prober::run_liveness(const json::object& probe) {
+  const ProbeTimes times = probe_times(probe);
+  ProbeState state(times, true);
+  co_await rt::sleep(scope_.loop(), times.initial_delay);
+  for (;;) {
+    if (state.add(co_await run_once(probe, "Liveness")) && !state.good()) {
+      co_return want_restart("liveness");
+    }
+    co_await rt::sleep(scope_.loop(), times.period);
+  }
+}
+
+rt::Task<void> Prober::run_readiness(const json::object& probe) {
+  const ProbeTimes times = probe_times(probe);
+  ProbeState state(times, false);
+  co_await rt::sleep(scope_.loop(), times.initial_delay);
+  for (;;) {
+    state.add(co_await run_once(probe, "Readiness"));
+    if (ready_ != state.good()) {
+      ready_ = state.good();
+      target_.context.touch();
+    }
+    co_await rt::sleep(scope_.loop(), times.period);
+  }
+}
+
+rt::Task<bool> Prober::run_once(const json::object& probe, std::string kind) {
+  const auto outcome = co_await run_action(target_, probe, probe_times(probe).timeout);
+  if (!outcome) {
+    target_.context.warning("Unhealthy",
+                            fmt::format("{} probe failed: {}", kind, outcome.error().message));
+  }
+  co_return outcome.has_value();
+}
+
+void Prober::want_restart(std::string kind) {
+  restart_ = std::move(kind);
+  restart_waiters_.wake_all(scope_.loop());
+}
+
+rt::Task<std::string> Prober::restart_wanted() {
+  while (restart_.empty()) co_await rt::wait_on(restart_waiters_);
+  co_return restart_;
+}
+
+}  // namespace tulle::node

@@ -1,0 +1,57 @@
+#include "node/stream_request.h"
+
+#include "base/format.h"
+#include "kube/object.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+namespace tulle::node {
+
+namespace json = boost::json;
+
+kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
+  std::vector<std::string> names;
+  for (const std::string_view list : {"spec.containers", "spec.initContainers"}) {
+    for (const json::value& each : kube::array_at(*request.pod, list)) {
+      names.emplace_back(kube::string_at(kube::object_or_empty(each), "name"));
+    }
+  }
+  const std::string_view pod = kube::name_of(*request.pod);
+  const std::string wanted(request.query.get_or("container", ""));
+  if (wanted.empty()) {
+    if (names.size() == 1) return names.front();
+    std::string all;
+    for (const std::string& name : names) all += all.empty() ? name : " " + name;
+    return kube::bad_request(fmt::format(
+        "a container name must be specified for pod {}, choose one of: [{}]", pod, all));
+  }
+  if (std::ranges::find(names, wanted) != names.end()) return wanted;
+  return kube::bad_request(fmt::format("container {} is not valid for pod {}", wanted, pod));
+}
+
+kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::string& container) {
+  RunPlace place{.pod = {.data_dir = request.node.options.data_dir,
+                         .namespace_ = std::string(kube::namespace_of(*request.pod)),
+                         .name = std::string(kube::name_of(*request.pod)),
+                         .uid = std::string(kube::uid_of(*request.pod))},
+                 .container = container,
+                 .number = -1};
+  std::error_code error;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(place.pod.runs(container), error)) {
+    const std::string name = entry.path().filename();
+    int number = -1;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    place.number = std::max(place.number, number);
+  }
+  if (place.number >= 0) return place;
+  return kube::bad_request(
+      fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating",
+                  container, kube::name_of(*request.pod)));
+}
+
+}  // namespace tulle::node
