@@ -271,7 +271,7 @@ void detach_from_caller() {
 }  // namespace
 
 int run_shim(int argc, char** argv) {
-  if (argc != 6) {
+  if (argc != 7) {
     ::dprintf(STDERR_FILENO, "usage: tulle shim RUNTIME RUNTIME_ROOT BUNDLE ID LOG_FILE\n");
     return 2;
   }
@@ -282,10 +282,10 @@ int run_shim(int argc, char** argv) {
     ::dprintf(STDERR_FILENO, "the shim cannot start: %s\n", std::strerror(errno));
     return 1;
   }
-  const ShimOptions options{.runtime = {argv[1], argv[2]},
-                            .bundle = argv[3],
-                            .id = argv[4],
-                            .log_file = argv[5],
+  const ShimOptions options{.runtime = {argv[2], argv[3]},
+                            .bundle = argv[4],
+                            .id = argv[5],
+                            .log_file = argv[6],
                             .clock = *clock};
   if (pid == 0) {
     detach_from_caller();

@@ -14,7 +14,7 @@
 
 namespace tulle::node {
 
-// The subcommand; `argv[0]` is "shim". Returns the exit status of the process.
+// The subcommand, with the arguments of main(). Returns the exit status of the process.
 int run_shim(int argc, char** argv);
 
 }  // namespace tulle::node

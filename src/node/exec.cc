@@ -1,0 +1,211 @@
+// GET .../pods/NAME/exec as a WebSocket: v5.channel.k8s.io and v4.channel.k8s.io. Binary messages,
+// whose first byte is a channel: 0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 the terminal's
+// size, 255 (v5) the end of the channel that the second byte names.
+#include "base/format.h"
+#include "codec/json.h"
+#include "http/websocket.h"
+#include "kube/object.h"
+#include "node/container_command.h"
+#include "node/stream_request.h"
+#include "rt/combine.h"
+
+#include <boost/json.hpp>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <fcntl.h>
+#include <pty.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace tulle::node {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view kProtocols[] = {"v5.channel.k8s.io", "v4.channel.k8s.io"};
+// What may be left in the pipes when the command has ended, held by its own children.
+constexpr Duration kDrainTime = std::chrono::milliseconds(200);
+
+enum Channel : char { kInput = 0, kOutput = 1, kErrors = 2, kStatus = 3, kResize = 4 };
+constexpr unsigned char kCloseChannel = 255;
+
+bool flag_in(const codec::Query& query, std::string_view name) {
+  const std::string_view text = query.get_or(name, "false");
+  return text == "true" || text == "1";
+}
+
+// Our ends and the command's ends of what is its stdin, stdout and stderr.
+struct CommandStreams {
+  std::unique_ptr<net::Stream> input;   // null: closed, or the terminal
+  std::unique_ptr<net::Stream> output;  // of a terminal: both directions
+  std::unique_ptr<net::Stream> errors;  // null with a terminal
+  OwnedFd terminal;                     // to set its size
+  std::vector<OwnedFd> theirs;
+  std::vector<rt::SpawnOptions::Descriptor> descriptors;
+};
+
+// One stream between us and descriptor `child` of the command.
+Result<std::unique_ptr<net::Stream>> make_stream(net::KernelNetwork& network, int child,
+                                                 CommandStreams& streams) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return os_error(errno, "pipe");
+  const bool input = child == STDIN_FILENO;
+  OwnedFd ours(input ? ends[1] : ends[0]);
+  OwnedFd their_end(input ? ends[0] : ends[1]);
+  ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  streams.descriptors.push_back({.child = child, .ours = their_end.get()});
+  streams.theirs.push_back(std::move(their_end));
+  return network.adopt(std::move(ours));
+}
+
+Result<CommandStreams> make_pipes(net::KernelNetwork& network, bool with_input) {
+  CommandStreams streams;
+  if (with_input) {
+    TRY(streams.input, make_stream(network, STDIN_FILENO, streams));
+  }
+  TRY(streams.output, make_stream(network, STDOUT_FILENO, streams));
+  TRY(streams.errors, make_stream(network, STDERR_FILENO, streams));
+  return streams;
+}
+
+Result<CommandStreams> make_terminal(net::KernelNetwork& network) {
+  CommandStreams streams;
+  int ours = -1;
+  int theirs = -1;
+  if (::openpty(&ours, &theirs, nullptr, nullptr, nullptr) != 0) {
+    return os_error(errno, "make a terminal");
+  }
+  OwnedFd our_end(ours);
+  OwnedFd their_end(theirs);
+  ::fcntl(ours, F_SETFD, FD_CLOEXEC);
+  ::fcntl(theirs, F_SETFD, FD_CLOEXEC);
+  ::fcntl(ours, F_SETFL, O_NONBLOCK);
+  streams.terminal = OwnedFd(::fcntl(ours, F_DUPFD_CLOEXEC, 0));
+  for (int standard = 0; standard <= 2; ++standard) {
+    streams.descriptors.push_back({.child = standard, .ours = their_end.get()});
+  }
+  streams.theirs.push_back(std::move(their_end));
+  TRY(streams.output, network.adopt(std::move(our_end)));
+  return streams;
+}
+
+rt::Task<void> send_output(http::WebSocket& socket, net::Stream& from, Channel channel) {
+  std::string message(32 * 1024 + 1, static_cast<char>(channel));
+  for (;;) {
+    const auto count = co_await net::read(from, std::span(message).subspan(1));
+    // A terminal whose other end has gone gives EIO.
+    if (!count || *count == 0) co_return;
+    if (!co_await socket.send_binary(std::string_view(message).substr(0, *count + 1))) co_return;
+  }
+}
+
+void resize(std::string_view text, CommandStreams& streams, ContainerCommand& command) {
+  const auto parsed = codec::parse_json(text);
+  if (!parsed || !streams.terminal) return;
+  const json::object& size = kube::object_or_empty(*parsed);
+  const winsize window{.ws_row = static_cast<unsigned short>(kube::integer_at(size, "Height")),
+                       .ws_col = static_cast<unsigned short>(kube::integer_at(size, "Width")),
+                       .ws_xpixel = 0,
+                       .ws_ypixel = 0};
+  ::ioctl(streams.terminal.get(), TIOCSWINSZ, &window);
+  command.signal_runtime(SIGWINCH);
+}
+
+// Until the client goes.
+rt::Task<void> take_input(http::WebSocket& socket, CommandStreams& streams,
+                          ContainerCommand& command) {
+  for (;;) {
+    const auto message = co_await socket.receive();
+    if (!message) co_return;
+    const std::string_view bytes = message->payload;
+    if (bytes.empty()) continue;
+    const auto channel = static_cast<unsigned char>(bytes[0]);
+    net::Stream* to = streams.terminal ? streams.output.get() : streams.input.get();
+    if (channel == kInput && bytes.size() > 1 && to != nullptr) {
+      // A command that has closed its input does not end the session.
+      if (!co_await net::write_all(*to, bytes.substr(1)) && !streams.terminal) {
+        streams.input.reset();
+      }
+    }
+    if (channel == kResize) resize(bytes.substr(1), streams, command);
+    if (channel == kCloseChannel && bytes.size() > 1 && bytes[1] == kInput) streams.input.reset();
+  }
+}
+
+json::object final_status(const Result<rt::ExitStatus>& status) {
+  if (!status) return kube::to_json(kube::internal_error(status.error().message));
+  if (status->success()) return {{"metadata", json::object()}, {"status", "Success"}};
+  const int code = status->signal != 0 ? 128 + status->signal : status->code;
+  return {{"metadata", json::object()},
+          {"status", "Failure"},
+          {"message", fmt::format("command terminated with non-zero exit code: exit status {}",
+                                  code)},
+          {"reason", "NonZeroExitCode"},
+          {"details",
+           {{"causes", json::array{json::object{{"reason", "ExitCode"},
+                                                {"message", std::to_string(code)}}}}}}};
+}
+
+// Until the command has ended, and all that it wrote is sent.
+rt::Task<void> run_session(Node& node, http::WebSocket& socket, CommandStreams& streams,
+                           ContainerCommand& command) {
+  rt::Scope senders(node.loop);
+  senders.spawn(send_output(socket, *streams.output, kOutput));
+  if (streams.errors) senders.spawn(send_output(socket, *streams.errors, kErrors));
+  const auto status = co_await command.exited();
+  co_await rt::race(senders.idle(),
+                    rt::detail::wait_until(node.loop, node.loop.now() + kDrainTime));
+  senders.cancel();
+  std::string message(1, static_cast<char>(kStatus));
+  message += codec::to_json(final_status(status));
+  if (!co_await socket.send_binary(message)) co_return;
+  (void)co_await socket.close(codec::WebSocketClose::normal);
+}
+
+}  // namespace
+
+rt::Task<void> serve_exec(StreamRequest request, Random& random) {
+  auto container = chosen_container(request);
+  auto place = container ? latest_run(request, *container)
+                         : kube::ApiResult<RunPlace>(container.error());
+  if (place && ::access((place->bundle() + "/exit").c_str(), F_OK) == 0) {
+    place = kube::bad_request(fmt::format("container not found (\"{}\")", *container));
+  }
+  std::vector<std::string> arguments;
+  for (const std::string_view each : request.query.get_all("command")) {
+    arguments.emplace_back(each);
+  }
+  if (place && arguments.empty()) {
+    place = kube::bad_request("you must specify at least 1 container command");
+  }
+  if (!place) co_return co_await send_failure(request.exchange, place.error());
+
+  Node& node = request.node;
+  const auto socket = co_await http::WebSocket::accept(node.loop, random, request.request,
+                                                       request.exchange, kProtocols);
+  if (!socket) co_return;
+  const bool tty = flag_in(request.query, "tty");
+  auto streams = tty ? make_terminal(node.network)
+                     : make_pipes(node.network, flag_in(request.query, "stdin"));
+  auto command = streams ? ContainerCommand::start(node, {.container_id = place->id(),
+                                                          .arguments = std::move(arguments),
+                                                          .descriptors = streams->descriptors,
+                                                          .tty = tty})
+                         : Result<std::unique_ptr<ContainerCommand>>(streams.error());
+  if (!command) {
+    std::string message(1, static_cast<char>(kStatus));
+    message += codec::to_json(final_status(command.error()));
+    (void)co_await (*socket)->send_binary(message);
+    (void)co_await (*socket)->close(codec::WebSocketClose::normal);
+    co_return;
+  }
+  streams->theirs.clear();
+  co_await rt::race(run_session(node, **socket, *streams, **command),
+                    take_input(**socket, *streams, **command));
+}
+
+}  // namespace tulle::node
