@@ -51,6 +51,12 @@ rt::Task<void> remove_strangers(Node& node, const kubeclient::Cache& pods) {
     if (!known.contains(uid)) strangers.push_back(read_place(node, uid));
   }
   for (const PodPlace& place : strangers) co_await remove_pod_remains(node, place);
+  const auto owners = co_await rt::run_blocking(
+      node.blocking, [store = node.images.store()] { return store.pinned(); });
+  if (!owners) co_return;
+  for (const std::string& owner : *owners) {
+    if (!known.contains(owner.substr(0, owner.find('.')))) co_await node.images.unpin(owner);
+  }
 }
 
 }  // namespace tulle::node

@@ -107,8 +107,11 @@ RunPlace ContainerRunner::place_of(int number) const {
 ContainerView ContainerRunner::view() const {
   ContainerView view = view_;
   const bool runs = view.phase == Phase::running && !context_.stopping.is_set();
-  view.started = view.phase == Phase::running && prober_ != nullptr && prober_->started();
-  view.ready = init_ ? succeeded() : runs && prober_ != nullptr && prober_->ready();
+  const ProbedBefore probed = prober_ == nullptr
+                                  ? before_
+                                  : ProbedBefore{prober_->started(), prober_->ready()};
+  view.started = view.phase == Phase::running && probed.started;
+  view.ready = init_ ? succeeded() : runs && probed.ready;
   return view;
 }
 
@@ -132,6 +135,7 @@ void ContainerRunner::look_back() {
     adopted_ = *std::move(container);
     view_.phase = Phase::running;
     view_.started_at = adopted_->started_at();
+    before_ = probed_before();
     return;
   }
   auto end = read_end(latest);
@@ -141,6 +145,15 @@ void ContainerRunner::look_back() {
                                .reason = "ContainerStatusUnknown",
                                .started_at = read_start(latest),
                                .finished_at = kube::format_time(api_now(context_.node.loop))});
+}
+
+ProbedBefore ContainerRunner::probed_before() const {
+  for (const json::value& each : kube::array_at(*pod_, "status.containerStatuses")) {
+    const json::object& status = kube::object_or_empty(each);
+    if (string_at(status, "containerID") != view_.container_id) continue;
+    return {.started = kube::bool_at(status, "started"), .ready = kube::bool_at(status, "ready")};
+  }
+  return {};
 }
 
 rt::Task<void> ContainerRunner::run() {
@@ -270,7 +283,8 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
   view_.phase = Phase::running;
   view_.started_at = container.started_at();
   view_.end.reset();
-  Prober prober({.context = context_, .container = spec_, .container_id = container.place().id()});
+  Prober prober({.context = context_, .container = spec_, .container_id = container.place().id()},
+                std::exchange(before_, {}));
   prober_ = &prober;
   context_.touch();
   rt::Loop& loop = context_.node.loop;

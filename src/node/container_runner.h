@@ -51,6 +51,7 @@ class ContainerRunner final {
   using Started = std::expected<std::unique_ptr<Container>, WaitReason>;
 
   void look_back();
+  ProbedBefore probed_before() const;
   bool may_run_again(const ContainerEnd& end) const;
   rt::Task<bool> back_off(const ContainerEnd& end);
   rt::Task<Started> start();
@@ -76,6 +77,7 @@ class ContainerRunner final {
   BackOff crashes_{1};
   ImageVersion images_seen_;  // when the image was last looked for
   std::unique_ptr<Container> adopted_;
+  ProbedBefore before_;  // of what was adopted
   const Prober* prober_ = nullptr;  // while it runs
 };
 

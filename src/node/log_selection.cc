@@ -25,18 +25,18 @@ std::string_view tail(std::string_view lines, std::int64_t count) {
 }  // namespace
 
 std::string LogSelection::take_first(std::string_view lines) {
-  if (!since.empty()) {
+  if (!options_.since.empty()) {
     // Before the tail is counted: lines that are too old are none of it.
     std::size_t begin = 0;
     while (begin < lines.size()) {
       const std::size_t end = lines.find('\n', begin);
       const auto line = parse_log_line(lines.substr(begin, end - begin));
-      if (line && line->time >= since) break;
+      if (line && line->time >= options_.since) break;
       begin = end == std::string_view::npos ? lines.size() : end + 1;
     }
     lines.remove_prefix(begin);
   }
-  if (tail_lines) lines = tail(lines, *tail_lines);
+  if (options_.tail_lines) lines = tail(lines, *options_.tail_lines);
   return take(lines);
 }
 
@@ -46,14 +46,15 @@ std::string LogSelection::take(std::string_view lines) {
     const std::size_t end = std::min(lines.find('\n', begin), lines.size());
     const auto line = parse_log_line(lines.substr(begin, end - begin));
     begin = end + 1;
-    if (!line || line->time < since) continue;
-    if (timestamps && !in_line_) out.append(line->time).append(" ");
+    if (!line || line->time < options_.since) continue;
+    if (options_.timestamps && !in_line_) out.append(line->time).append(" ");
     out.append(line->text);
     if (line->full) out += '\n';
     in_line_ = !line->full;
   }
-  if (limit_bytes) {
-    const auto room = static_cast<std::size_t>(std::max<std::int64_t>(0, *limit_bytes - taken_));
+  if (options_.limit_bytes) {
+    const auto room =
+        static_cast<std::size_t>(std::max<std::int64_t>(0, *options_.limit_bytes - taken_));
     out.resize(std::min(out.size(), room));
   }
   taken_ += static_cast<std::int64_t>(out.size());

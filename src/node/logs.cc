@@ -37,19 +37,19 @@ bool flag_in(const codec::Query& query, std::string_view name) {
   return text == "true" || text == "1";
 }
 
-LogSelection selection_of(const StreamRequest& request) {
-  LogSelection selection;
-  selection.timestamps = flag_in(request.query, "timestamps");
-  selection.tail_lines = number_in(request.query, "tailLines");
-  selection.limit_bytes = number_in(request.query, "limitBytes");
+LogOptions options_of(const StreamRequest& request) {
+  LogOptions options;
+  options.timestamps = flag_in(request.query, "timestamps");
+  options.tail_lines = number_in(request.query, "tailLines");
+  options.limit_bytes = number_in(request.query, "limitBytes");
   if (const auto since = kube::parse_time(request.query.get_or("sinceTime", ""))) {
-    selection.since = format_nano_time(*since);
+    options.since = format_nano_time(*since);
   }
   if (const auto seconds = number_in(request.query, "sinceSeconds")) {
-    selection.since = format_nano_time(request.node.loop.wall_now() -
+    options.since = format_nano_time(request.node.loop.wall_now() -
                                        std::chrono::seconds(*seconds));
   }
-  return selection;
+  return options;
 }
 
 // A log file that grows, and is replaced by a new one of the same name when it is full.
@@ -125,7 +125,7 @@ rt::Task<void> serve_log(StreamRequest request) {
         kube::name_of(*request.pod)));
   }
   if (!place) co_return co_await send_failure(request.exchange, place.error());
-  LogSelection selection = selection_of(request);
+  LogSelection selection(options_of(request));
   LogReader rotated(place->log() + ".1");
   LogReader reader(place->log());
   const std::string text = selection.take_first(rotated.read() + reader.read());

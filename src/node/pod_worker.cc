@@ -80,6 +80,9 @@ bool PodWorker::adopt_network() {
   context_.space = *std::move(space);
   context_.node.addresses.mark(*address);
   hold();
+  // No container is started before the proxy listens.
+  std::error_code error;
+  set_up_before_ = std::filesystem::exists(context_.place.run() + "/containers", error);
   return true;
 }
 
@@ -125,6 +128,7 @@ rt::Task<void> PodWorker::live() {
 
 // Returns false when the pod is to end before it is set up.
 rt::Task<bool> PodWorker::set_up() {
+  if (set_up_before_) co_return true;
   for (;;) {
     if (context_.stopping.is_set()) co_return false;
     auto made = context_.space ? Result<void>() : co_await make_network();

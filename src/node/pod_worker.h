@@ -58,7 +58,8 @@ class PodWorker final {
 
   PodContext context_;
   std::string started_at_;
-  bool over_ = false;  // had ended before we came: only its logs are kept
+  bool set_up_before_ = false;  // by an agent before this one
+  bool over_ = false;           // had ended before we came: only its logs are kept
   PodEnd end_ = PodEnd::deleted;
   std::vector<std::unique_ptr<ContainerRunner>> init_;
   std::vector<std::unique_ptr<ContainerRunner>> containers_;

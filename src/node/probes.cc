@@ -127,12 +127,13 @@ rt::Task<Result<void>> run_action(ActionTarget target, const json::object& actio
   co_return co_await rt::with_deadline(loop, loop.now() + timeout, carry_out(target, action));
 }
 
-Prober::Prober(ActionTarget target) : target_(std::move(target)), scope_(target_.context.node.loop) {
+Prober::Prober(ActionTarget target, ProbedBefore before)
+    : target_(std::move(target)), scope_(target_.context.node.loop) {
   const json::object* startup = kube::find_object(target_.container, "startupProbe");
   const json::object* readiness = kube::find_object(target_.container, "readinessProbe");
-  started_ = startup == nullptr;
-  ready_ = readiness == nullptr;
-  scope_.spawn(run_startup(startup));
+  started_ = startup == nullptr || before.started;
+  ready_ = readiness == nullptr || before.ready;
+  scope_.spawn(run_startup(started_ ? nullptr : startup));
 }
 
 rt::Task<void> Prober::run_startup(const json::object* probe) {
@@ -171,10 +172,10 @@ rt::Task<void> Prober::run_liveness(const json::object& probe) {
 
 rt::Task<void> Prober::run_readiness(const json::object& probe) {
   const ProbeTimes times = probe_times(probe);
-  ProbeState state(times, false);
+  ProbeState state(times, ready_);
   co_await rt::sleep(scope_.loop(), times.initial_delay);
   for (;;) {
-    state.add(co_await run_once(probe, "Readiness"));
+    (void)state.add(co_await run_once(probe, "Readiness"));
     if (ready_ != state.good()) {
       ready_ = state.good();
       target_.context.touch();

@@ -23,10 +23,16 @@ struct ActionTarget {
 rt::Task<Result<void>> run_action(ActionTarget target, const boost::json::object& action,
                                   Duration timeout);
 
+// What probes said of a container before: probes of one that was taken over begin there.
+struct ProbedBefore {
+  bool started = false;
+  bool ready = false;
+};
+
 // Runs the probes of `container` until dropped.
 class Prober final {
  public:
-  explicit Prober(ActionTarget target);
+  Prober(ActionTarget target, ProbedBefore before);
 
   bool started() const { return started_; }
   bool ready() const { return started_ && ready_; }

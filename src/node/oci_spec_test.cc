@@ -1,0 +1,96 @@
+#include "node/oci_spec.h"
+
+#include "codec/json.h"
+#include "kube/object.h"
+
+#include <boost/json.hpp>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace tulle::node {
+namespace {
+
+namespace json = boost::json;
+
+TEST(oci_spec, holds_what_the_container_asks_for) {
+  ContainerSettings settings{.arguments = {"/hello", "--port", "8080"},
+                             .environment = {"A=b"},
+                             .directory = "/srv",
+                             .user = {.uid = 1000, .gid = 2000, .groups = {3000}},
+                             .hostname = "hello-1",
+                             .rootfs = "/data/rootfs",
+                             .network_namespace = "/data/netns",
+                             .cgroup = "/tulle/uid/hello"};
+  settings.mounts = {{.source = "/data/hosts", .target = "/etc/hosts", .read_only = true}};
+  settings.memory_limit = 1 << 20;
+  settings.cpu_request_milli = 250;
+  settings.cpu_limit_milli = 1500;
+  settings.allow_privilege_escalation = false;
+  const json::object spec = make_oci_spec(settings);
+  struct Case {
+    const char* path;
+    const char* json;
+  };
+  for (const Case& each :
+       {Case{"process.args", R"(["/hello","--port","8080"])"}, Case{"process.env", R"(["A=b"])"},
+        Case{"process.cwd", R"("/srv")"},
+        Case{"process.user", R"({"uid":1000,"gid":2000,"additionalGids":[3000]})"},
+        Case{"process.noNewPrivileges", "true"}, Case{"hostname", R"("hello-1")"},
+        Case{"root", R"({"path":"/data/rootfs","readonly":false})"},
+        Case{"linux.cgroupsPath", R"("/tulle/uid/hello")"},
+        Case{"linux.resources.memory", R"({"limit":1048576,"swap":1048576})"},
+        Case{"linux.resources.cpu", R"({"shares":256,"period":100000,"quota":150000})"}}) {
+    const json::value* value = kube::find(spec, each.path);
+    ASSERT_NE(value, nullptr) << each.path;
+    EXPECT_EQ(codec::to_json(*value), each.json) << each.path;
+  }
+  const auto& mounts = kube::array_at(spec, "mounts");
+  EXPECT_EQ(codec::to_json(mounts.back()),
+            R"({"destination":"/etc/hosts","type":"bind","source":"/data/hosts",)"
+            R"("options":["rbind","rprivate","ro"]})");
+  EXPECT_EQ(codec::to_json(kube::array_at(spec, "linux.namespaces").back()),
+            R"({"type":"network","path":"/data/netns"})");
+}
+
+TEST(oci_spec, capabilities_are_dropped_before_others_are_added) {
+  struct Case {
+    std::vector<std::string> added;
+    std::vector<std::string> dropped;
+    std::size_t count;
+    const char* has;
+  };
+  for (const Case& each : {Case{{}, {}, 14, "CAP_KILL"}, Case{{}, {"ALL"}, 0, nullptr},
+                           Case{{"NET_ADMIN"}, {"ALL"}, 1, "CAP_NET_ADMIN"},
+                           Case{{"CAP_SYS_TIME"}, {"KILL"}, 14, "CAP_SYS_TIME"},
+                           Case{{"ALL"}, {}, 38, "CAP_SYS_ADMIN"}}) {
+    ContainerSettings settings;
+    settings.capabilities_added = each.added;
+    settings.capabilities_dropped = each.dropped;
+    const auto all = capabilities_of(settings);
+    EXPECT_EQ(all.size(), each.count);
+    if (each.has != nullptr) EXPECT_TRUE(std::ranges::find(all, each.has) != all.end());
+  }
+}
+
+TEST(oci_spec, users_are_looked_up_in_the_image) {
+  constexpr std::string_view kPasswd = "root:x:0:0::/root:/bin/sh\nweb:x:33:34::/:/bin/sh\nbad\n";
+  constexpr std::string_view kGroup = "root:x:0:\nstaff:x:50:web\n";
+  struct Case {
+    const char* user;
+    int uid;  // -1: refused
+    int gid;
+  };
+  for (const Case& each : {Case{"", 0, 0}, Case{"web", 33, 34}, Case{"33", 33, 34},
+                           Case{"1234", 1234, 0}, Case{"web:staff", 33, 50}, Case{"7:8", 7, 8},
+                           Case{"nobody", -1, 0}, Case{"web:none", -1, 0}, Case{"-1", -1, 0}}) {
+    const auto user = resolve_user(each.user, kPasswd, kGroup);
+    ASSERT_EQ(user.has_value(), each.uid >= 0) << each.user;
+    if (!user) continue;
+    EXPECT_EQ(user->uid, static_cast<std::uint32_t>(each.uid)) << each.user;
+    EXPECT_EQ(user->gid, static_cast<std::uint32_t>(each.gid)) << each.user;
+  }
+}
+
+}  // namespace
+}  // namespace tulle::node
