@@ -41,6 +41,12 @@ ObjectPtr Cache::get(const kube::NamespacedName& key) const {
 }
 
 void Cache::observe(const ObjectPtr& object) {
+  // What the watch has passed it has told, the object's end included.
+  if (version_number(object) <= version_number(resource_version_)) return;
+  put(object);
+}
+
+void Cache::put(const ObjectPtr& object) {
   const auto key = kube::key_of(*object);
   const ObjectPtr known = get(key);
   if (known && version_number(known) >= version_number(object)) return;
@@ -62,8 +68,8 @@ rt::Task<void> Cache::follow() {
     }
     log::debug("watching failed; trying again", {{"resource", std::string(resource_.plural)},
                                                  {"why", status.message}});
-    co_await rt::sleep(loop_, pause / 2 + Duration(static_cast<std::int64_t>(
-                                              random_.unit() * static_cast<double>(pause.count()))));
+    const double jitter = random_.unit() * static_cast<double>(pause.count());
+    co_await rt::sleep(loop_, pause / 2 + Duration(static_cast<std::int64_t>(jitter)));
     pause = std::min(pause * 2, kPauseMax);
   }
 }
@@ -89,15 +95,14 @@ rt::Task<kube::ApiResult<void>> Cache::watch_once() {
 }
 
 void Cache::replace_all(List list) {
-  std::map<kube::NamespacedName, ObjectPtr> gone;
-  gone.swap(objects_);
-  objects_ = gone;
+  std::map<kube::NamespacedName, ObjectPtr> gone = objects_;
+  // Observed while the list was under way: the list does not know it yet.
+  const std::uint64_t listed = version_number(list.resource_version);
+  std::erase_if(gone,
+                [listed](const auto& entry) { return version_number(entry.second) > listed; });
   for (auto& object : list.items) {
-    const auto key = kube::key_of(*object);
-    gone.erase(key);
-    const ObjectPtr known = get(key);
-    if (known && version_number(known) == version_number(object)) continue;
-    change(key, std::move(object));
+    gone.erase(kube::key_of(*object));
+    put(object);
   }
   for (const auto& [key, object] : gone) change(key, nullptr);
 }
@@ -113,7 +118,7 @@ void Cache::apply(const WatchEvent& event) {
       return change(key, nullptr);
     }
     case WatchType::added:
-    case WatchType::modified: return observe(event.object);
+    case WatchType::modified: return put(event.object);
   }
 }
 

@@ -52,6 +52,7 @@ class Cache final {
   rt::Task<kube::ApiResult<void>> watch_once();
   void replace_all(List list);
   void apply(const WatchEvent& event);
+  void put(const ObjectPtr& object);  // unless it is older than what is there
   void change(const kube::NamespacedName& key, ObjectPtr after);
 
   rt::Loop& loop_;
