@@ -150,8 +150,7 @@ rt::Task<void> ApiServer::handle(http::Request& request, http::Exchange& exchang
   co_await send(exchange, answer_failure(about, served.error()));
 }
 
-rt::Task<kube::ApiResult<void>> ApiServer::serve(http::Request& request,
-                                                 http::Exchange& exchange) {
+rt::Task<kube::ApiResult<void>> ApiServer::serve(http::Request& request, http::Exchange& exchange) {
   CO_TRY(ApiRequest parsed, read_head(request));
   if (auto healthy = health(parsed)) {
     co_await send(exchange, *std::move(healthy));
@@ -180,10 +179,9 @@ rt::Task<kube::ApiResult<void>> ApiServer::serve_stream(http::Request& request,
   if (options_.pod_streams == nullptr) {
     co_return kube::service_unavailable("no node agent runs in this process");
   }
-  co_await options_.pod_streams->handle(request, exchange,
-                                        {.namespace_ = call.namespace_,
-                                         .pod = call.name,
-                                         .subresource = call.subresource});
+  co_await options_.pod_streams->handle(
+      request, exchange,
+      {.namespace_ = call.namespace_, .pod = call.name, .subresource = call.subresource});
   co_return kube::ApiResult<void>();
 }
 

@@ -21,7 +21,8 @@ class Authenticator final {
  public:
   struct Options {
     std::vector<std::pair<std::string, User>> tokens = {};  // bearer tokens
-    // Whether a connection without TLS is the administrator: for Unix sockets that only he can open.
+    // Whether a connection without TLS is the administrator: for Unix sockets that only he can
+    // open.
     bool trust_without_tls = false;
   };
 

@@ -45,11 +45,11 @@ rt::Task<kube::ApiResult<void>> ApiServer::bootstrap() {
 }
 
 rt::Task<kube::ApiResult<void>> ApiServer::create_if_absent(std::string path, std::string body) {
-  ApiRequest request{.method = "POST",
-                     .path = std::move(path),
-                     .body = std::move(body),
-                     .user = {.name = std::string(user_admin),
-                              .groups = {std::string(group_masters)}}};
+  ApiRequest request{
+      .method = "POST",
+      .path = std::move(path),
+      .body = std::move(body),
+      .user = {.name = std::string(user_admin), .groups = {std::string(group_masters)}}};
   auto created = co_await respond(request);
   if (!created && !created.error().is(kube::Reason::already_exists)) co_return created.error();
   co_return kube::ApiResult<void>();

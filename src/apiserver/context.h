@@ -27,9 +27,7 @@ struct Context {
   Objects& objects;
   ServiceAllocator& services;
 
-  kube::Time now() const {
-    return std::chrono::floor<std::chrono::microseconds>(loop.wall_now());
-  }
+  kube::Time now() const { return std::chrono::floor<std::chrono::microseconds>(loop.wall_now()); }
 };
 
 // A request for objects of a kind the scheme knows. References stay valid while it is served.

@@ -78,8 +78,9 @@ std::optional<ApiResponse> Documents::discovery(const ApiRequest& request) {
       return core ? kube::aggregated_discovery_core(scheme_, version)
                   : kube::aggregated_discovery_groups(scheme_, version);
     });
-    return answer(request, document, "application/json;g=apidiscovery.k8s.io;v=" +
-                                         std::string(version) + ";as=APIGroupDiscoveryList");
+    return answer(request, document,
+                  "application/json;g=apidiscovery.k8s.io;v=" + std::string(version) +
+                      ";as=APIGroupDiscoveryList");
   }
   auto document = find(request.path, [&]() -> std::optional<std::string> {
     if (core) {

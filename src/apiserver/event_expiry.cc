@@ -13,8 +13,8 @@ namespace {
 
 kube::Time last_seen(const boost::json::object& event) {
   kube::Time last{};
-  for (std::string_view path : {"series.lastObservedTime", "lastTimestamp", "eventTime",
-                                "metadata.creationTimestamp"}) {
+  for (std::string_view path :
+       {"series.lastObservedTime", "lastTimestamp", "eventTime", "metadata.creationTimestamp"}) {
     auto time = kube::parse_time(kube::string_at(event, path));
     if (time) last = std::max(last, *time);
   }

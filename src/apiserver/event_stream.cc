@@ -88,9 +88,8 @@ rt::Task<kube::ApiResult<std::optional<StreamEvent>>> EventStream::next() {
     if (now >= deadline_) co_return std::optional<StreamEvent>();
     if (now >= next_bookmark_) {
       next_bookmark_ = now + bookmark_interval;
-      co_return StreamEvent{.type = WatchType::bookmark,
-                            .item = nullptr,
-                            .revision = context_.store.revision()};
+      co_return StreamEvent{
+          .type = WatchType::bookmark, .item = nullptr, .revision = context_.store.revision()};
     }
     co_await rt::race(watch_->ready(),
                       rt::detail::wait_until(context_.loop, std::min(deadline_, next_bookmark_)));

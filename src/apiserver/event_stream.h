@@ -23,9 +23,9 @@ inline constexpr Duration watch_timeout_min = std::chrono::minutes(30);
 
 struct StreamEvent {
   WatchType type = WatchType::added;
-  store::ItemRef item;                // null for a bookmark
-  store::Revision revision = 0;       // of the item, or how far the watch is
-  bool ends_initial_events = false;   // of a bookmark
+  store::ItemRef item;               // null for a bookmark
+  store::Revision revision = 0;      // of the item, or how far the watch is
+  bool ends_initial_events = false;  // of a bookmark
 };
 
 class EventStream final {

@@ -32,14 +32,14 @@ kube::ApiResult<void> check_kind(json::object& object, const ExpectedKind& expec
   if (kube::api_version_of(object).empty()) object["apiVersion"] = expected.api_version;
   if (kube::kind_of(object).empty()) object["kind"] = expected.kind;
   if (kube::api_version_of(object) != expected.api_version) {
-    return kube::bad_request(fmt::format(
-        "the API version in the data ({}) does not match the expected API version ({})",
-        kube::api_version_of(object), expected.api_version));
+    return kube::bad_request(
+        fmt::format("the API version in the data ({}) does not match the expected API version ({})",
+                    kube::api_version_of(object), expected.api_version));
   }
   if (kube::kind_of(object) != expected.kind) {
-    return kube::bad_request(fmt::format(
-        "the kind in the data ({}) does not match the expected kind ({})", kube::kind_of(object),
-        expected.kind));
+    return kube::bad_request(
+        fmt::format("the kind in the data ({}) does not match the expected kind ({})",
+                    kube::kind_of(object), expected.kind));
   }
   return {};
 }
@@ -97,14 +97,11 @@ kube::ApiResult<Input> check_input(json::value document, const ExpectedKind& exp
   switch (validation) {
     case FieldValidation::strict:
       if (!faults.empty()) {
-        return kube::strict_decoding_error(expected.api_version, expected.kind, faults);
+        return kube::strict_decoding_error(version, expected.kind, faults);
       }
       break;
-    case FieldValidation::warn:
-      input.warnings = std::move(faults);
-      break;
-    case FieldValidation::ignore:
-      break;
+    case FieldValidation::warn: input.warnings = std::move(faults); break;
+    case FieldValidation::ignore: break;
   }
   input.object = std::move(*object);
   return input;

@@ -60,8 +60,8 @@ std::vector<kube::StatusCause> check_list(const ListQuery& query) {
   const char* match = "resourceVersionMatch";
   std::vector<kube::StatusCause> causes;
   if (query.send_initial_events) {
-    causes.push_back(forbidden_field("sendInitialEvents",
-                                     "sendInitialEvents is forbidden for list"));
+    causes.push_back(
+        forbidden_field("sendInitialEvents", "sendInitialEvents is forbidden for list"));
   }
   if (query.match == VersionMatch::none) return causes;
   if (!query.resource_version) {

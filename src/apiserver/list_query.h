@@ -50,7 +50,7 @@ bool is_true(std::string_view text);
 
 // Where the next page of a list begins; opaque to clients.
 struct ContinueToken {
-  store::Revision revision = 0;  // of the first page; 0: whatever is current
+  store::Revision revision = 0;               // of the first page; 0: whatever is current
   std::pair<std::string, std::string> after;  // namespace and name
 };
 std::string to_string(const ContinueToken& token);

@@ -54,7 +54,8 @@ TEST_F(ApiList, selectors_choose) {
 TEST_F(ApiList, pages_are_of_one_moment) {
   Answer first = list("?limit=2");
   EXPECT_THAT(names(first), ElementsAre("a", "b"));
-  EXPECT_TRUE(holds(json::value(first.object()), parse(R"({"metadata":{"remainingItemCount":2}})")));
+  EXPECT_TRUE(
+      holds(json::value(first.object()), parse(R"({"metadata":{"remainingItemCount":2}})")));
   server.ask("DELETE /api/v1/namespaces/default/configmaps/c");
   server.config_map("bb");
   Answer second = list("?limit=1&continue=" + continue_of(first));
@@ -122,8 +123,7 @@ TEST_F(ApiList, tables_and_metadata_are_shown_on_demand) {
 }
 
 TEST_F(ApiList, a_collection_is_deleted_by_selector) {
-  Answer deleted =
-      server.ask("DELETE /api/v1/namespaces/default/configmaps?labelSelector=app%3Dx");
+  Answer deleted = server.ask("DELETE /api/v1/namespaces/default/configmaps?labelSelector=app%3Dx");
   EXPECT_EQ(deleted.status, 200);
   EXPECT_THAT(names(deleted), ElementsAre("a", "c"));
   EXPECT_THAT(names(list("")), ElementsAre("b", "d"));
@@ -188,14 +188,13 @@ TEST(ApiAuthentication, who_shows_nothing_is_refused) {
   TestServer server(options);
   TestConnection connection(server);
   connection.say("GET /api/v1/pods");
-  EXPECT_THAT(connection.wire.hear(), testing::AllOf(StartsWith("HTTP/1.1 401"),
-                                                     HasSubstr("\"reason\":\"Unauthorized\"")));
+  EXPECT_THAT(connection.wire.hear(),
+              testing::AllOf(StartsWith("HTTP/1.1 401"), HasSubstr("\"reason\":\"Unauthorized\"")));
   connection.say("GET /api/v1/pods", "Authorization: Bearer wrong\r\n");
   EXPECT_THAT(connection.wire.hear(), StartsWith("HTTP/1.1 401"));
   connection.say("GET /api/v1/pods", "Authorization: Bearer secret\r\n");
   EXPECT_THAT(connection.wire.hear(), StartsWith("HTTP/1.1 200"));
-  connection.say("GET /api/v1/pods",
-                 "Authorization: Bearer secret\r\nImpersonate-User: admin\r\n");
+  connection.say("GET /api/v1/pods", "Authorization: Bearer secret\r\nImpersonate-User: admin\r\n");
   EXPECT_THAT(connection.wire.hear(), StartsWith("HTTP/1.1 403"));
 }
 

@@ -30,12 +30,9 @@ std::string query_text(const kubeclient::ListOptions& options) {
 
 std::string_view content_type(kubeclient::PatchType type) {
   switch (type) {
-    case kubeclient::PatchType::json:
-      return "application/json-patch+json";
-    case kubeclient::PatchType::merge:
-      return "application/merge-patch+json";
-    case kubeclient::PatchType::strategic:
-      return "application/strategic-merge-patch+json";
+    case kubeclient::PatchType::json: return "application/json-patch+json";
+    case kubeclient::PatchType::merge: return "application/merge-patch+json";
+    case kubeclient::PatchType::strategic: return "application/strategic-merge-patch+json";
   }
   return "";
 }
@@ -114,9 +111,8 @@ rt::Task<kube::ApiResult<kubeclient::List>> LocalClient::list(Resource resource,
 rt::Task<kube::ApiResult<std::unique_ptr<kubeclient::Watch>>> LocalClient::watch(
     Resource resource, kubeclient::ListOptions options, std::string resource_version) {
   ApiRequest asked = request("GET", resource_path(resource, options.namespace_));
-  CO_TRY(asked.query,
-         codec::Query::parse("watch=true&allowWatchBookmarks=true&resourceVersion=" +
-                             resource_version + query_text(options)));
+  CO_TRY(asked.query, codec::Query::parse("watch=true&allowWatchBookmarks=true&resourceVersion=" +
+                                          resource_version + query_text(options)));
   co_return api_.watch(asked);
 }
 
@@ -127,8 +123,8 @@ rt::Task<kube::ApiResult<ObjectPtr>> LocalClient::create(Resource resource, json
 
 rt::Task<kube::ApiResult<ObjectPtr>> LocalClient::update(Resource resource, json::object document,
                                                          std::string subresource) {
-  std::string path = resource_path(resource, kube::namespace_of(document), kube::name_of(document),
-                                   subresource);
+  std::string path =
+      resource_path(resource, kube::namespace_of(document), kube::name_of(document), subresource);
   return object(request("PUT", std::move(path), codec::to_json(document)));
 }
 
@@ -146,8 +142,8 @@ rt::Task<kube::ApiResult<ObjectPtr>> LocalClient::patch(Resource resource, Objec
 rt::Task<kube::ApiResult<void>> LocalClient::remove(Resource resource, ObjectKey key,
                                                     kubeclient::DeleteOptions options) {
   std::string path = resource_path(resource, key.namespace_, key.name);
-  CO_TRY_VOID(co_await answer(
-      request("DELETE", std::move(path), codec::to_json(delete_options(options)))));
+  CO_TRY_VOID(
+      co_await answer(request("DELETE", std::move(path), codec::to_json(delete_options(options)))));
   co_return kube::ApiResult<void>();
 }
 

@@ -1,8 +1,8 @@
 // Documents in the store: where they lie, how they look there, and their parsed form.
 //
-// A kind may share the storage of another (events.k8s.io/v1 Event lies as a core/v1 Event) or be one of
-// several versions of a CRD: then the stored bytes differ from what is served in apiVersion and in
-// the names of some top-level fields. All other kinds are served as stored, byte by byte.
+// A kind may share the storage of another (events.k8s.io/v1 Event lies as a core/v1 Event) or be
+// one of several versions of a CRD: then the stored bytes differ from what is served in apiVersion
+// and in the names of some top-level fields. All other kinds are served as stored, byte by byte.
 #pragma once
 
 #include "kube/scheme.h"

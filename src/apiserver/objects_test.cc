@@ -77,8 +77,8 @@ TEST(ApiObjects, a_stale_version_conflicts_and_no_version_does_not) {
   TestServer server;
   server.config_map("a");
   std::string version(kube::resource_version_of(server.ask(at("GET", config_maps, "/a")).object()));
-  std::string body = R"({"metadata":{"name":"a","resourceVersion":")" + version +
-                     R"("},"data":{"n":"1"}})";
+  std::string body =
+      R"({"metadata":{"name":"a","resourceVersion":")" + version + R"("},"data":{"n":"1"}})";
   server.check({
       {at("PUT", config_maps, "/a"), body, 200, "{}"},
       {at("PUT", config_maps, "/a"), body, 409,
@@ -94,8 +94,9 @@ TEST(ApiObjects, a_write_that_changes_nothing_is_no_write) {
   server.create(deployments, web);
   store::Revision before = server.store.revision();
   EXPECT_EQ(server.ask(at("PUT", deployments, "/web"), web).status, 200);
-  EXPECT_EQ(server.ask(at("PATCH", deployments, "/web"), R"({"spec":{"replicas":3}})",
-                       {.content_type = "application/merge-patch+json"})
+  EXPECT_EQ(server
+                .ask(at("PATCH", deployments, "/web"), R"({"spec":{"replicas":3}})",
+                     {.content_type = "application/merge-patch+json"})
                 .status,
             200);
   EXPECT_EQ(server.store.revision(), before);
@@ -143,13 +144,13 @@ TEST(ApiObjects, defaults_are_filled_in_and_status_is_not_taken_from_a_creation)
 TEST(ApiObjects, every_kind_of_patch_changes_the_object_in_its_way) {
   TestServer server;
   server.create(deployments, web);
-  server.check({{at("PATCH", deployments, "/web"),
-                 R"([{"op":"test","path":"/spec/replicas","value":3},
+  server.check(
+      {{at("PATCH", deployments, "/web"),
+        R"([{"op":"test","path":"/spec/replicas","value":3},
                      {"op":"replace","path":"/spec/replicas","value":5}])",
-                 200, R"({"spec":{"replicas":5}})"},
-                {at("PATCH", deployments, "/web"), R"([{"op":"remove","path":"/nothing"}])", 422,
-                 "{}"}},
-               {.content_type = "application/json-patch+json"});
+        200, R"({"spec":{"replicas":5}})"},
+       {at("PATCH", deployments, "/web"), R"([{"op":"remove","path":"/nothing"}])", 422, "{}"}},
+      {.content_type = "application/json-patch+json"});
   server.check({{at("PATCH", deployments, "/web"),
                  R"({"spec":{"template":{"spec":{"containers":[
                      {"name":"c","env":[{"name":"A","value":"1"}]},
@@ -159,14 +160,14 @@ TEST(ApiObjects, every_kind_of_patch_changes_the_object_in_its_way) {
                      {"name":"c","image":"web:1","env":[{"name":"A","value":"1"}]},
                      {"name":"side","image":"s"}]}}}})"}},
                {.content_type = "application/strategic-merge-patch+json"});
-  server.check({{at("PATCH", deployments, "/web"), R"({"metadata":{"resourceVersion":"1"}})", 409,
-                 "{}"},
-                {at("PATCH", deployments, "/web"), R"({"metadata":{"name":"x"}})", 400, "{}"},
-                {at("PATCH", deployments, "/none"), "{}", 404, "{}"}},
-               {.content_type = "application/merge-patch+json"});
-  server.check({{at("PATCH", deployments, "/web"), "{}", 415,
-                 R"({"reason":"UnsupportedMediaType"})"}},
-               {.content_type = "application/apply-patch+yaml"});
+  server.check(
+      {{at("PATCH", deployments, "/web"), R"({"metadata":{"resourceVersion":"1"}})", 409, "{}"},
+       {at("PATCH", deployments, "/web"), R"({"metadata":{"name":"x"}})", 400, "{}"},
+       {at("PATCH", deployments, "/none"), "{}", 404, "{}"}},
+      {.content_type = "application/merge-patch+json"});
+  server.check(
+      {{at("PATCH", deployments, "/web"), "{}", 415, R"({"reason":"UnsupportedMediaType"})"}},
+      {.content_type = "application/apply-patch+yaml"});
 }
 
 TEST(ApiObjects, unknown_and_duplicate_fields_are_treated_as_asked) {
@@ -183,8 +184,9 @@ TEST(ApiObjects, unknown_and_duplicate_fields_are_treated_as_asked) {
   Answer ignored = server.ask(at("POST", config_maps, "?fieldValidation=Ignore"), body);
   EXPECT_EQ(ignored.status, 201);
   EXPECT_TRUE(ignored.headers.empty());
-  EXPECT_EQ(server.ask(at("PATCH", config_maps, "/a?fieldValidation=Strict"), R"({"x":1})",
-                       {.content_type = "application/merge-patch+json"})
+  EXPECT_EQ(server
+                .ask(at("PATCH", config_maps, "/a?fieldValidation=Strict"), R"({"x":1})",
+                     {.content_type = "application/merge-patch+json"})
                 .status,
             400);
 }
@@ -214,16 +216,21 @@ TEST(ApiObjects, names_are_generated) {
 
 TEST(ApiObjects, yaml_and_protobuf_are_read) {
   TestServer server;
-  EXPECT_EQ(server.ask(at("POST", config_maps), "metadata: {name: yaml}\ndata:\n  k: v\n",
-                       {.content_type = "application/yaml"})
+  EXPECT_EQ(server
+                .ask(at("POST", config_maps), "metadata: {name: yaml}\ndata:\n  k: v\n",
+                     {.content_type = "application/yaml"})
                 .status,
             201);
   // ConfigMap {metadata {name "p", namespace "default"}, data {k: v}} as client-go sends it.
-  std::string message("\x0a\x14\x0a\x01p\x12\x00\x1a\x07" "default\"\x00*\x00\x32\x00\x12\x06\x0a"
-                      "\x01k\x12\x01v", 30);
-  std::string body = std::string("k8s\0", 4) + "\x0a\x0f\x0a\x02v1\x12\x09" "ConfigMap\x12" +
-                     static_cast<char>(message.size()) + message +
-                     std::string("\x1a\x00\"\x00", 4);
+  std::string message(
+      "\x0a\x14\x0a\x01p\x12\x00\x1a\x07"
+      "default\"\x00*\x00\x32\x00\x12\x06\x0a"
+      "\x01k\x12\x01v",
+      30);
+  std::string body = std::string("k8s\0", 4) +
+                     "\x0a\x0f\x0a\x02v1\x12\x09"
+                     "ConfigMap\x12" +
+                     static_cast<char>(message.size()) + message + std::string("\x1a\x00\"\x00", 4);
   Answer answer = server.ask(at("POST", config_maps), body,
                              {.content_type = "application/vnd.kubernetes.protobuf"});
   EXPECT_EQ(answer.status, 201) << answer.text;
@@ -274,8 +281,8 @@ TEST(ApiObjects, old_events_are_removed) {
   server.sim.advance(std::chrono::minutes(50));
   server.create(events, R"({"metadata":{"name":"new"},"involvedObject":{"namespace":"default"}})");
   server.sim.advance(std::chrono::minutes(20));
-  server.check({{"GET " + events + "/old", "", 404, "{}"},
-                {"GET " + events + "/new", "", 200, "{}"}});
+  server.check(
+      {{"GET " + events + "/old", "", 404, "{}"}, {"GET " + events + "/new", "", 200, "{}"}});
 }
 
 TEST(ApiObjects, questions_are_answered_and_not_kept) {

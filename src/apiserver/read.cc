@@ -24,16 +24,15 @@ struct Page {
 
 kube::TableOptions table_options(Context& context, const kube::KindDefinition& kind,
                                  std::string_view include_object) {
-  return {.columns = table_columns(kind),
-          .include = kube::parse_include_object(include_object)
-                         .value_or(kube::IncludeObject::metadata),
-          .now = context.now()};
+  return {
+      .columns = table_columns(kind),
+      .include = kube::parse_include_object(include_object).value_or(kube::IncludeObject::metadata),
+      .now = context.now()};
 }
 
 // What the store is asked for: the revision and the place to begin.
 kube::ApiResult<store::ListOptions> store_options(Context& context, const Call& call,
-                                                  const ListQuery& query,
-                                                  std::string_view bucket) {
+                                                  const ListQuery& query, std::string_view bucket) {
   store::ListOptions options{.bucket = bucket};
   if (!call.namespace_.empty()) options.namespace_ = call.namespace_;
   if (!query.continue_token.empty()) {
@@ -79,8 +78,7 @@ kube::ApiResult<Page> read_page(Context& context, const Call& call, const ListQu
   Page page{.items = {}, .revision = listing->revision, .continue_token = {}};
   std::vector<store::ItemRef>& found = listing->items;
   for (std::size_t i = 0; i < found.size(); ++i) {
-    if (!query.selects_all() &&
-        !query.matches(*context.objects.document(*call.kind, found[i]))) {
+    if (!query.selects_all() && !query.matches(*context.objects.document(*call.kind, found[i]))) {
       continue;
     }
     if (query.limit != 0 && page.items.size() == query.limit) {
@@ -158,25 +156,20 @@ kube::ApiResult<ApiResponse> list_objects(Context& context, const Call& call) {
   if (representation == Representation::metadata) {
     return json_response(200, kube::partial_metadata_list(metadata, objects));
   }
-  auto options =
-      table_options(context, *call.kind, call.request.query.get_or("includeObject", ""));
+  auto options = table_options(context, *call.kind, call.request.query.get_or("includeObject", ""));
   return json_response(200, kube::make_table(metadata, objects, options));
 }
 
 ApiResponse show(Context& context, const kube::KindDefinition& kind, Representation representation,
                  std::string_view include_object, int status, const DocumentRef& document) {
   switch (representation) {
-    case Representation::object:
-      return json_response(status, *document);
-    case Representation::metadata:
-      return json_response(status, kube::partial_metadata(*document));
+    case Representation::object: return json_response(status, *document);
+    case Representation::metadata: return json_response(status, kube::partial_metadata(*document));
     case Representation::table: {
       const json::object* row = document.get();
-      json::object metadata{
-          {"resourceVersion", std::string(kube::resource_version_of(*document))}};
-      return json_response(
-          status, kube::make_table(metadata, std::span(&row, 1),
-                                   table_options(context, kind, include_object)));
+      json::object metadata{{"resourceVersion", std::string(kube::resource_version_of(*document))}};
+      return json_response(status, kube::make_table(metadata, std::span(&row, 1),
+                                                    table_options(context, kind, include_object)));
     }
   }
   return {};

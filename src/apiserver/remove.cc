@@ -42,7 +42,8 @@ kube::ApiResult<void> read_body(const json::object& body, DeleteOptions& options
   if (body.contains("propagationPolicy")) {
     options.propagation_policy = kube::string_at(body, "propagationPolicy");
   }
-  if (const json::value* orphan = body.if_contains("orphanDependents"); orphan && orphan->is_bool()) {
+  if (const json::value* orphan = body.if_contains("orphanDependents");
+      orphan && orphan->is_bool()) {
     options.propagation_policy = orphan->get_bool() ? "Orphan" : "Background";
   }
   options.uid = kube::string_at(body, "preconditions.uid");
@@ -94,8 +95,7 @@ kube::ApiResult<void> check_preconditions(const Call& call, const DeleteOptions&
   if (!options.resource_version.empty() &&
       options.resource_version != kube::resource_version_of(object)) {
     return kube::precondition_conflict(call.resource(), call.name, "ResourceVersion",
-                                       options.resource_version,
-                                       kube::resource_version_of(object));
+                                       options.resource_version, kube::resource_version_of(object));
   }
   return {};
 }
@@ -117,8 +117,8 @@ std::int64_t grace_of(const kube::KindDefinition& kind, const DeleteOptions& opt
   std::string_view phase = kube::string_at(object, "status.phase");
   if (phase == "Succeeded" || phase == "Failed") return 0;
   if (kube::string_at(object, "spec.nodeName").empty()) return 0;
-  std::int64_t usual = kube::integer_at(object, "spec.terminationGracePeriodSeconds",
-                                        pod_grace_default_seconds);
+  std::int64_t usual =
+      kube::integer_at(object, "spec.terminationGracePeriodSeconds", pod_grace_default_seconds);
   return std::max<std::int64_t>(0, options.grace_seconds.value_or(usual));
 }
 
@@ -159,12 +159,12 @@ rt::Task<kube::ApiResult<Outcome>> remove(Context& context, const Call& call,
   }
   auto expected = store::Expected::at(live.item->revision);
   if (removed) {
-    CO_TRY(auto erased, co_await context.objects.erase(*call.kind, call.key(), expected,
-                                                       std::move(object)));
+    CO_TRY(auto erased,
+           co_await context.objects.erase(*call.kind, call.key(), expected, std::move(object)));
     co_return Outcome{.document = std::move(erased.document), .item = nullptr, .removed = true};
   }
-  CO_TRY(auto put, co_await context.objects.put(*call.kind, call.key(), expected,
-                                                std::move(object)));
+  CO_TRY(auto put,
+         co_await context.objects.put(*call.kind, call.key(), expected, std::move(object)));
   co_return Outcome{.document = std::move(put.document), .item = std::move(put.item)};
 }
 
@@ -193,8 +193,7 @@ rt::Task<kube::ApiResult<ApiResponse>> delete_collection(Context& context, const
   if (!call.namespace_.empty()) within.namespace_ = call.namespace_;
   CO_TRY(store::Listing listing, context.store.list(within));
   json::array removed;
-  for (const store::ItemRef& item :
-       select_items(context, call, query, std::move(listing.items))) {
+  for (const store::ItemRef& item : select_items(context, call, query, std::move(listing.items))) {
     Call one = call;
     one.namespace_ = item->key.namespace_;
     one.name = item->key.name;
@@ -212,8 +211,8 @@ rt::Task<kube::ApiResult<ApiResponse>> delete_collection(Context& context, const
 rt::Task<kube::ApiResult<ApiResponse>> evict_pod(Context& context, const Call& call) {
   std::vector<std::string> duplicates;
   DeleteOptions options;
-  CO_TRY(json::value document, decode_body(context.scheme, call.request.content_type,
-                                           call.request.body, duplicates));
+  CO_TRY(json::value document,
+         decode_body(context.scheme, call.request.content_type, call.request.body, duplicates));
   if (const json::object* eviction = document.if_object()) {
     CO_TRY_VOID(read_body(kube::object_at(*eviction, "deleteOptions"), options));
   }

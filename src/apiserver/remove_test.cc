@@ -103,8 +103,8 @@ TEST(ApiRemove, a_namespace_terminates_before_it_goes) {
        R"({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}})"},
       {"PUT /api/v1/namespaces/n", R"({"metadata":{"name":"n"},"spec":{"finalizers":[]}})", 200,
        R"({"spec":{"finalizers":["kubernetes"]}})"},
-      {"PUT /api/v1/namespaces/n/finalize",
-       R"({"metadata":{"name":"n"},"spec":{"finalizers":[]}})", 200, "{}"},
+      {"PUT /api/v1/namespaces/n/finalize", R"({"metadata":{"name":"n"},"spec":{"finalizers":[]}})",
+       200, "{}"},
       {"GET /api/v1/namespaces/n", "", 404, "{}"},
       {"DELETE /api/v1/namespaces/default", "", 403, R"({"reason":"Forbidden"})"},
   });

@@ -41,8 +41,8 @@ std::optional<ResourcePath> parse_resource_path(std::string_view path) {
     return std::nullopt;
   }
   bool is_namespace_itself =
-      parsed.group.empty() && (rest.size() == 2 || (rest.size() == 3 &&
-                                                    is_subresource_of_namespaces(rest[2])));
+      parsed.group.empty() &&
+      (rest.size() == 2 || (rest.size() == 3 && is_subresource_of_namespaces(rest[2])));
   if (rest[0] == "namespaces" && rest.size() > 1 && !is_namespace_itself) {
     parsed.namespace_ = rest[1];
     rest = rest.subspan(2);

@@ -29,8 +29,8 @@ json::object rules() {
 
 kube::ApiResult<ApiResponse> answer_review(Context& context, const Call& call) {
   TRY(WriteQuery query, parse_write_query(call.request.query));
-  TRY(Input input, read_input(context, call.request, expected_kind(*call.kind),
-                              query.field_validation));
+  TRY(Input input,
+      read_input(context, call.request, expected_kind(*call.kind), query.field_validation));
   const std::string& kind = call.kind->kind;
   const User& user = call.request.user;
   json::object& review = input.object;

@@ -21,8 +21,8 @@ constexpr std::string_view headless = "None";
 // FNV-1a: the same Service gets the same address wherever it is tried first.
 std::uint64_t hash_of(const store::Key& key, std::uint64_t salt) {
   std::uint64_t hash = 14695981039346656037u ^ salt;
-  for (std::string_view part : {std::string_view(key.namespace_), std::string_view("/"),
-                                std::string_view(key.name)}) {
+  for (std::string_view part :
+       {std::string_view(key.namespace_), std::string_view("/"), std::string_view(key.name)}) {
     for (char c : part) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
   }
   return hash ^ (hash >> 29);
@@ -69,8 +69,8 @@ class ServiceAllocator::Admission final {
   kube::ApiResult<void> run() {
     if (old_ != nullptr) drop_what_the_old_type_needed();
     if (type_of(service_) == "ExternalName") {
-      for (const char* field : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy",
-                                "internalTrafficPolicy"}) {
+      for (const char* field :
+           {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"}) {
         spec_.erase(field);
       }
     } else {
@@ -116,8 +116,7 @@ class ServiceAllocator::Admission final {
     if (old_ != nullptr) before = kube::string_at(*old_, "spec.clusterIP");
     if (text.empty()) text = before;
     if (!before.empty() && text != before) {
-      return invalid("spec.clusterIPs[0]",
-                     fmt::format("[\"{}\"]: may not change once set", text));
+      return invalid("spec.clusterIPs[0]", fmt::format("[\"{}\"]: may not change once set", text));
     }
     if (text.empty()) {
       TRY(text, free_address());
@@ -137,8 +136,7 @@ class ServiceAllocator::Admission final {
     if (!owner_.options_.cluster_addresses.contains(*address)) {
       return bad_address(text, fmt::format("the provided IP ({}) is not in the valid range. The "
                                            "range of valid IPs is {}",
-                                           text,
-                                           owner_.options_.cluster_addresses.to_string()));
+                                           text, owner_.options_.cluster_addresses.to_string()));
     }
     if (taken_by_other(owner_.addresses_, *address, key_)) {
       return bad_address(text, "provided IP is already allocated");

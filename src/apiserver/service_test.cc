@@ -14,8 +14,8 @@ const std::string services = "/api/v1/namespaces/default/services";
 const RequestOptions merge{.content_type = "application/merge-patch+json"};
 
 std::string service(std::string_view name, std::string_view more) {
-  return R"({"metadata":{"name":")" + std::string(name) +
-         R"("},"spec":{"ports":[{"port":80}])" + std::string(more) + "}}";
+  return R"({"metadata":{"name":")" + std::string(name) + R"("},"spec":{"ports":[{"port":80}])" +
+         std::string(more) + "}}";
 }
 
 std::string address_of(const Answer& answer) {
@@ -44,7 +44,8 @@ TEST(ApiServices, the_answer_to_a_post_holds_the_address) {
   EXPECT_TRUE(holds(json::value(made.object()),
                     parse(R"({"spec":{"ipFamilies":["IPv4"],"ipFamilyPolicy":"SingleStack",
                               "type":"ClusterIP","sessionAffinity":"None",
-                              "clusterIPs":[")" + address_of(made) + R"("],
+                              "clusterIPs":[")" +
+                          address_of(made) + R"("],
                               "ports":[{"port":80,"targetPort":80,"nodePort":null}]}})")))
       << made.text;
   TestServer again;
@@ -105,7 +106,8 @@ TEST(ApiServices, node_ports_are_given_kept_and_taken_back) {
   EXPECT_GE(port, node_port_first);
   EXPECT_LE(port, node_port_last);
   std::string taken = R"({"metadata":{"name":"x"},"spec":{"type":"NodePort",
-                          "ports":[{"port":1,"nodePort":)" + std::to_string(port) + "}]}}";
+                          "ports":[{"port":1,"nodePort":)" +
+                      std::to_string(port) + "}]}}";
   Answer refused = server.ask("POST " + services, taken);
   EXPECT_EQ(refused.status, 422);
   EXPECT_THAT(refused.text, HasSubstr("provided port is already allocated"));

@@ -11,10 +11,16 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr std::string_view owned_by_server[] = {
-    "uid",        "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-    "generation", "resourceVersion",   "name",              "namespace",
-    "selfLink",   "managedFields"};
+constexpr std::string_view owned_by_server[] = {"uid",
+                                                "creationTimestamp",
+                                                "deletionTimestamp",
+                                                "deletionGracePeriodSeconds",
+                                                "generation",
+                                                "resourceVersion",
+                                                "name",
+                                                "namespace",
+                                                "selfLink",
+                                                "managedFields"};
 
 // A node announces itself with its status.
 bool starts_without_status(const kube::KindDefinition& kind) {

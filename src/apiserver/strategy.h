@@ -1,5 +1,5 @@
-// What the server itself decides about an object: its identity, what a client may not change, when it
-// is a new generation, when it may go. Pure.
+// What the server itself decides about an object: its identity, what a client may not change, when
+// it is a new generation, when it may go. Pure.
 #pragma once
 
 #include "kube/scheme.h"

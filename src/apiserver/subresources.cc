@@ -37,8 +37,7 @@ json::object scale_of(const kube::ScalePaths& paths, const json::object& object)
     const json::value* value = kube::find_object(object, "metadata")->if_contains(field);
     if (value != nullptr) metadata[field] = *value;
   }
-  json::object status{
-      {"replicas", kube::integer_at(object, plain(paths.status_replicas))}};
+  json::object status{{"replicas", kube::integer_at(object, plain(paths.status_replicas))}};
   if (std::string selector = selector_text(paths, object); !selector.empty()) {
     status["selector"] = selector;
   }
@@ -110,16 +109,16 @@ rt::Task<kube::ApiResult<ApiResponse>> serve_scale(Context& context, const Call&
 
 rt::Task<kube::ApiResult<ApiResponse>> bind_pod(Context& context, const Call& call) {
   std::vector<std::string> duplicates;
-  CO_TRY(json::value body, decode_body(context.scheme, call.request.content_type,
-                                       call.request.body, duplicates));
+  CO_TRY(json::value body,
+         decode_body(context.scheme, call.request.content_type, call.request.body, duplicates));
   std::string node(kube::string_at(kube::object_or_empty(body), "target.name"));
   if (node.empty()) co_return kube::bad_request("a Binding needs target.name");
   CO_TRY(Live live, live_object(context, call));
   std::string_view before = kube::string_at(*live.document, "spec.nodeName");
   if (!before.empty()) {
-    co_return kube::conflict(call.resource(), call.name,
-                             fmt::format("pod {} is already assigned to node \"{}\"", call.name,
-                                         before));
+    co_return kube::conflict(
+        call.resource(), call.name,
+        fmt::format("pod {} is already assigned to node \"{}\"", call.name, before));
   }
   json::object object = *live.document;
   kube::set_at(object, "spec.nodeName", json::value(node));

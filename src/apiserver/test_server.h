@@ -7,9 +7,9 @@
 #include "kube/object.h"
 #include "store/memory_store.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <memory>
 #include <string>
@@ -150,8 +150,8 @@ class TestServer {
   }
   void config_map(std::string_view name, std::string_view labels = "{}") {
     create("/api/v1/namespaces/default/configmaps",
-           "{\"metadata\":{\"name\":\"" + std::string(name) + "\",\"labels\":" +
-               std::string(labels) + "}}");
+           "{\"metadata\":{\"name\":\"" + std::string(name) +
+               "\",\"labels\":" + std::string(labels) + "}}");
   }
 
   http::Sim sim;
@@ -163,10 +163,11 @@ class TestServer {
 class TestConnection {
  public:
   explicit TestConnection(TestServer& server)
-      : scope_(server.sim.loop), pipe_(net::memory_pipe(server.sim.loop)),
+      : scope_(server.sim.loop),
+        pipe_(net::memory_pipe(server.sim.loop)),
         wire(server.sim, std::move(pipe_.b)) {
-    scope_.spawn(http::serve_connection(server.sim.loop, std::move(pipe_.a), server.server,
-                                        options_, {}));
+    scope_.spawn(
+        http::serve_connection(server.sim.loop, std::move(pipe_.a), server.server, options_, {}));
   }
 
   void say(std::string_view line, std::string_view headers = "") {

@@ -16,14 +16,10 @@ namespace {
 
 std::string_view line_start(WatchType type) {
   switch (type) {
-    case WatchType::added:
-      return R"({"type":"ADDED","object":)";
-    case WatchType::modified:
-      return R"({"type":"MODIFIED","object":)";
-    case WatchType::deleted:
-      return R"({"type":"DELETED","object":)";
-    case WatchType::bookmark:
-      return R"({"type":"BOOKMARK","object":)";
+    case WatchType::added: return R"({"type":"ADDED","object":)";
+    case WatchType::modified: return R"({"type":"MODIFIED","object":)";
+    case WatchType::deleted: return R"({"type":"DELETED","object":)";
+    case WatchType::bookmark: return R"({"type":"BOOKMARK","object":)";
   }
   return {};
 }
@@ -38,8 +34,8 @@ class LineWriter final {
       : context_(context),
         kind_(kind),
         representation_(representation),
-        include_(kube::parse_include_object(include_object)
-                     .value_or(kube::IncludeObject::metadata)) {}
+        include_(
+            kube::parse_include_object(include_object).value_or(kube::IncludeObject::metadata)) {}
 
   void append(const EventStream& stream, const StreamEvent& event, Body& body) {
     body.append_shared(nullptr, line_start(event.type));
@@ -64,23 +60,20 @@ class LineWriter final {
   json::object shown(const json::object& object) {
     if (representation_ == Representation::metadata) return kube::partial_metadata(object);
     bool with_columns = std::exchange(first_table_, false);
-    return kube::watch_table(object, with_columns,
-                             {.columns = table_columns(kind_),
-                              .include = include_,
-                              .now = context_.now()});
+    return kube::watch_table(
+        object, with_columns,
+        {.columns = table_columns(kind_), .include = include_, .now = context_.now()});
   }
 
   // A client that decodes Tables finds the bookmark's metadata in a Table without rows.
   json::object shown_bookmark(json::object bookmark) {
     switch (representation_) {
-      case Representation::object:
-        return bookmark;
+      case Representation::object: return bookmark;
       case Representation::metadata:
         bookmark["kind"] = "PartialObjectMetadata";
         bookmark["apiVersion"] = "meta.k8s.io/v1";
         return bookmark;
-      case Representation::table:
-        break;
+      case Representation::table: break;
     }
     json::object row{{"cells", json::array(table_columns(kind_).size(), nullptr)},
                      {"object", bookmark}};

@@ -61,14 +61,16 @@ TEST_F(ApiWatch, without_a_version_what_exists_comes_first) {
 TEST_F(ApiWatch, a_watch_list_ends_its_beginning_with_a_bookmark) {
   server.config_map("a");
   TestConnection connection(server);
-  connection.say(path + "?watch=true&sendInitialEvents=true&allowWatchBookmarks=true"
-                        "&resourceVersionMatch=NotOlderThan");
+  connection.say(path +
+                 "?watch=true&sendInitialEvents=true&allowWatchBookmarks=true"
+                 "&resourceVersionMatch=NotOlderThan");
   std::vector<std::string> lines = connection.lines();
   ASSERT_EQ(lines.size(), 2u);
   EXPECT_TRUE(holds(parse(lines[0]), parse(R"({"type":"ADDED","object":{"kind":"ConfigMap"}})")));
   EXPECT_TRUE(holds(parse(lines[1]),
                     parse(R"({"type":"BOOKMARK","object":{"kind":"ConfigMap","apiVersion":"v1",
-                              "metadata":{"resourceVersion":")" + version() + R"(","annotations":{
+                              "metadata":{"resourceVersion":")" +
+                          version() + R"(","annotations":{
                               "k8s.io/initial-events-end":"true"}}}})")))
       << lines[1];
   server.config_map("b");
@@ -170,9 +172,9 @@ TEST_F(ApiWatch, callers_in_the_process_see_the_same) {
   auto stale = loop.run(client.update(kubeclient::kConfigMaps, object, ""));
   ASSERT_FALSE(stale);
   EXPECT_TRUE(stale.error().is(kube::Reason::conflict));
-  auto patched = loop.run(client.patch(kubeclient::kConfigMaps, {"default", "a"},
-                                       kubeclient::PatchType::merge,
-                                       parse(R"({"data":{"k":"w"}})"), ""));
+  auto patched =
+      loop.run(client.patch(kubeclient::kConfigMaps, {"default", "a"}, kubeclient::PatchType::merge,
+                            parse(R"({"data":{"k":"w"}})"), ""));
   ASSERT_TRUE(patched);
   ASSERT_TRUE(loop.run(client.remove(kubeclient::kConfigMaps, {"default", "a"}, {})));
   EXPECT_FALSE(loop.run(client.get(kubeclient::kConfigMaps, {"default", "a"})));
@@ -189,7 +191,8 @@ TEST_F(ApiWatch, callers_in_the_process_see_the_same) {
   EXPECT_EQ(bookmark->type, WatchType::bookmark);
 }
 
-// --- The simulated run ----------------------------------------------------------------------------
+// --- The simulated run
+// ----------------------------------------------------------------------------
 
 using Seen = std::vector<std::string>;
 
@@ -217,9 +220,7 @@ rt::Task<void> write(Simulation& run, int writer) {
     json::object object{{"metadata", {{"name", name}, {"namespace", "default"}}},
                         {"data", {{"by", std::to_string(writer * writes_each + i)}}}};
     switch (run.random.below(4)) {
-      case 0:
-        (void)co_await run.client.remove(kubeclient::kConfigMaps, key, {});
-        break;
+      case 0: (void)co_await run.client.remove(kubeclient::kConfigMaps, key, {}); break;
       case 1: {
         auto current = co_await run.client.get(kubeclient::kConfigMaps, key);
         if (!current) break;

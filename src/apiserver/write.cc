@@ -44,9 +44,8 @@ kube::ApiResult<void> settle_namespace(const Call& call, json::object& object) {
 kube::ApiResult<void> settle_name(const Call& call, json::object& object) {
   std::string_view given = kube::name_of(object);
   if (!given.empty() && given != call.name) {
-    return kube::bad_request(
-        fmt::format("the name of the object ({}) does not match the name on the URL ({})", given,
-                    call.name));
+    return kube::bad_request(fmt::format(
+        "the name of the object ({}) does not match the name on the URL ({})", given, call.name));
   }
   kube::set_at(object, "metadata.name", json::value(call.name));
   return {};
@@ -76,8 +75,7 @@ kube::ApiResult<void> complete(Context& context, const Call& call, const store::
   auto causes = kube::validate(*call.kind, object, old);
   if (causes.empty()) return {};
   if (is_service(*call.kind)) context.services.release(key);
-  return kube::invalid(call.kind->group, call.kind->kind, kube::name_of(object),
-                       std::move(causes));
+  return kube::invalid(call.kind->group, call.kind->kind, kube::name_of(object), std::move(causes));
 }
 
 void release(Context& context, const Call& call, const store::Key& key) {
@@ -91,8 +89,7 @@ struct Creation {
 
 kube::ApiResult<Creation> read_creation(Context& context, const Call& call,
                                         FieldValidation validation) {
-  TRY(Input input,
-      read_input(context, call.request, expected_kind(*call.kind), validation));
+  TRY(Input input, read_input(context, call.request, expected_kind(*call.kind), validation));
   TRY_VOID(settle_namespace(call, input.object));
   if (!kube::resource_version_of(input.object).empty()) {
     return kube::bad_request("resourceVersion should not be set on objects to be created");
@@ -119,8 +116,8 @@ rt::Task<kube::ApiResult<Outcome>> create_once(Context& context, const Call& cal
     co_return Outcome{.document = std::make_shared<const json::object>(std::move(object)),
                       .item = nullptr};
   }
-  auto written = co_await context.objects.put(*call.kind, key, store::Expected::absent(),
-                                              std::move(object));
+  auto written =
+      co_await context.objects.put(*call.kind, key, store::Expected::absent(), std::move(object));
   if (!written) {
     release(context, call, key);
     if (written.error().code == Code::already_exists) {
@@ -161,15 +158,12 @@ rt::Task<kube::ApiResult<Outcome>> store_object(Context& context, const Call& ca
 kube::ApiResult<json::object> apply_patch(const Call& call, PatchType type,
                                           const json::object& live, const json::value& patch) {
   switch (type) {
-    case PatchType::json:
-      return kube::apply_json_patch(live, patch);
-    case PatchType::merge:
-      return kube::apply_merge_patch(live, patch);
+    case PatchType::json: return kube::apply_json_patch(live, patch);
+    case PatchType::merge: return kube::apply_merge_patch(live, patch);
     case PatchType::strategic:
       if (call.kind->builtin) return kube::apply_strategic_merge(*call.kind->schema, live, patch);
       break;
-    case PatchType::apply:
-      break;
+    case PatchType::apply: break;
   }
   std::vector<std::string> accepted{"application/json-patch+json", "application/merge-patch+json"};
   if (call.kind->builtin) accepted.emplace_back("application/strategic-merge-patch+json");
@@ -185,8 +179,7 @@ rt::Task<kube::ApiResult<ApiResponse>> create_object(Context& context, const Cal
   for (int attempt = 1;; ++attempt) {
     if (creation.generated) {
       std::string_view base = kube::string_at(object, "metadata.generateName");
-      kube::set_at(object, "metadata.name",
-                   json::value(kube::generate_name(base, context.random)));
+      kube::set_at(object, "metadata.name", json::value(kube::generate_name(base, context.random)));
     }
     auto outcome = co_await create_once(context, call, object, query.dry_run);
     if (outcome) {
@@ -200,8 +193,8 @@ rt::Task<kube::ApiResult<ApiResponse>> create_object(Context& context, const Cal
 
 rt::Task<kube::ApiResult<ApiResponse>> update_object(Context& context, const Call& call) {
   CO_TRY(WriteQuery query, parse_write_query(call.request.query));
-  CO_TRY(Input input, read_input(context, call.request, expected_kind(*call.kind),
-                                 query.field_validation));
+  CO_TRY(Input input,
+         read_input(context, call.request, expected_kind(*call.kind), query.field_validation));
   CO_TRY_VOID(settle_namespace(call, input.object));
   CO_TRY_VOID(settle_name(call, input.object));
   CO_TRY(Live live, live_object(context, call));
@@ -216,8 +209,8 @@ rt::Task<kube::ApiResult<ApiResponse>> patch_object(Context& context, const Call
   CO_TRY(WriteQuery query, parse_write_query(call.request.query));
   CO_TRY(PatchType type, patch_type(call.request.content_type));
   std::vector<std::string> duplicates;
-  CO_TRY(json::value patch, decode_body(context.scheme, call.request.content_type,
-                                        call.request.body, duplicates));
+  CO_TRY(json::value patch,
+         decode_body(context.scheme, call.request.content_type, call.request.body, duplicates));
   CO_TRY(Live live, live_object(context, call));
   CO_TRY(json::object patched, apply_patch(call, type, *live.document, patch));
   CO_TRY(Input input, check_input(std::move(patched), expected_kind(*call.kind),

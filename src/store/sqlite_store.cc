@@ -97,24 +97,26 @@ class SqliteStore::Database final {
     if (sqlite3_open_v2(path.c_str(), &database_, flags, nullptr) != SQLITE_OK) {
       return sqlite_error(database_, "cannot open " + path);
     }
-    TRY_VOID(execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                     "PRAGMA journal_size_limit = 4194304; PRAGMA locking_mode = EXCLUSIVE;"));
+    TRY_VOID(
+        execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                "PRAGMA journal_size_limit = 4194304; PRAGMA locking_mode = EXCLUSIVE;"));
     TRY_VOID(create_tables(path));
     TRY_VOID(put_.prepare(database_, "INSERT OR REPLACE INTO objects VALUES(?, ?, ?, ?, ?)"));
-    TRY_VOID(erase_.prepare(
-        database_, "DELETE FROM objects WHERE bucket = ? AND namespace = ? AND name = ?"));
+    TRY_VOID(erase_.prepare(database_,
+                            "DELETE FROM objects WHERE bucket = ? AND namespace = ? AND name = ?"));
     return count_.prepare(database_, "UPDATE counter SET revision = ?");
   }
 
   Result<void> read_all(State& state) {
     Statement objects;
-    TRY_VOID(objects.prepare(database_,
-                             "SELECT bucket, namespace, name, value, revision FROM objects"));
+    TRY_VOID(
+        objects.prepare(database_, "SELECT bucket, namespace, name, value, revision FROM objects"));
     for (;;) {
       TRY(bool row, objects.step());
       if (!row) break;
       Key key{objects.text(0), objects.text(1), objects.text(2)};
-      state.load(std::make_shared<const Item>(std::move(key), objects.text(3), objects.revision(4)));
+      state.load(
+          std::make_shared<const Item>(std::move(key), objects.text(3), objects.revision(4)));
     }
     Statement counter;
     TRY_VOID(counter.prepare(database_, "SELECT revision FROM counter"));

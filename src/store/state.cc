@@ -128,10 +128,9 @@ Result<std::unique_ptr<Watch>> State::watch(const WatchOptions& options) {
     return failf(Code::expired, "revision {} is gone, the oldest is {}", options.from,
                  watched.compacted);
   }
-  auto first = std::upper_bound(watched.log.begin(), watched.log.end(), options.from,
-                                [](Revision revision, const EventRef& event) {
-                                  return revision < event->item->revision;
-                                });
+  auto first = std::upper_bound(
+      watched.log.begin(), watched.log.end(), options.from,
+      [](Revision revision, const EventRef& event) { return revision < event->item->revision; });
   auto position = watched.log_start + static_cast<std::uint64_t>(first - watched.log.begin());
   return std::make_unique<BucketWatch>(watched, options.namespace_, position);
 }

@@ -1,11 +1,11 @@
 // A revisioned map with a log: what the API server keeps its objects in.
 //
-// The whole state is in memory, as the very bytes that will be sent. Every write gets the next number
-// of one global counter, its revision. A write is acknowledged, and visible to get(), list() and
-// watches, only when it is durable. Writes become visible in the order of their revisions.
+// The whole state is in memory, as the very bytes that will be sent. Every write gets the next
+// number of one global counter, its revision. A write is acknowledged, and visible to get(), list()
+// and watches, only when it is durable. Writes become visible in the order of their revisions.
 //
-// A store belongs to one loop. Values are shared and immutable, so readers keep them as long as they
-// like.
+// A store belongs to one loop. Values are shared and immutable, so readers keep them as long as
+// they like.
 #pragma once
 
 #include "base/result.h"

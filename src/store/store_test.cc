@@ -9,11 +9,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace tulle::store {
 namespace {
@@ -224,6 +226,44 @@ TEST_P(SqliteStoreTest, a_file_that_is_no_store_is_refused) {
   auto opened = SqliteStore::open(loop_, blocking_, folder_.file("text.db"));
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, Code::malformed);
+}
+
+// A disk that is full: no file of this process may grow beyond the limit.
+class FileSizeLimit final {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_P(SqliteStoreTest, a_write_that_the_disk_refuses_fails_and_later_ones_do_not) {
+  put("a/x", "one");
+  auto watch = store_->watch({.bucket = "/pods", .from = 1});
+  ASSERT_TRUE(watch);
+  {
+    FileSizeLimit full(1024 * 1024);
+    std::vector<rt::Task<Result<ItemRef>>> writes;
+    for (std::size_t bytes : {std::size_t{2} << 20, std::size_t{10}}) {
+      writes.push_back(
+          store_->put(key("a/x"), Expected::anything(), render(std::string(bytes, 'x'))));
+    }
+    auto results = loop_.run(rt::all(loop_, std::move(writes)));
+    EXPECT_FALSE(results[0]);
+    EXPECT_FALSE(results[1]);
+  }
+  EXPECT_EQ(store_->head(key("a/x"))->value, "one@1");
+  EXPECT_EQ(put("a/x", "two", Expected::at(1)), "two@4");
+  EXPECT_THAT(drain(**watch), ElementsAre("put two@4 was one@1"));
+  open();
+  EXPECT_EQ(get("a/x"), "two@4");
+  EXPECT_EQ(store_->revision(), 4u);
 }
 
 INSTANTIATE_TEST_SUITE_P(, SqliteStoreTest, testing::Values("sqlite"),
