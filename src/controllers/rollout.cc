@@ -84,16 +84,19 @@ std::vector<std::int64_t> proportional_sizes(std::int64_t wanted,
   const std::int64_t before = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
   if (before == 0) return sizes;
   const std::int64_t target = wanted == 0 ? 0 : wanted + surge;
+  const std::int64_t change = target - before;
   std::vector<std::size_t> order(sizes.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::sort(order, [&sizes](std::size_t a, std::size_t b) {
-    return sizes[a] != sizes[b] ? sizes[a] > sizes[b] : a > b;
+  std::ranges::sort(order, [&sizes, change](std::size_t a, std::size_t b) {
+    if (sizes[a] != sizes[b]) return sizes[a] > sizes[b];
+    return change > 0 ? a > b : a < b;
   });
   std::vector<std::int64_t> next = sizes;
-  const std::int64_t change = target - before;
   std::int64_t left = change;
   for (const std::size_t i : order) {
-    const std::int64_t share = sizes[i] * change / before;
+    const std::int64_t rounded = (2 * sizes[i] * target + before) / (2 * before);
+    const std::int64_t exact = rounded - sizes[i];
+    const std::int64_t share = change > 0 ? std::min(exact, left) : std::max(exact, left);
     next[i] = sizes[i] + share;
     left -= share;
   }

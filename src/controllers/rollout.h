@@ -33,9 +33,9 @@ std::vector<std::int64_t> next_old_sizes(std::int64_t wanted, const SetSize& new
                                          const std::vector<SetSize>& old,
                                          const RolloutLimits& limits);
 
-// Splits a change of scale over several active sets in proportion to their sizes, remainders to the
-// largest first (newest first among equals, which is why the sets come oldest first). The sizes
-// returned add up to wanted + surge at most.
+// Splits a change of scale over several active sets (oldest first) in proportion to their sizes,
+// each rounded to the nearest. The largest come first, among equals the newest when growing and
+// the oldest when shrinking: the first takes the remainder. The sizes add up to wanted + surge.
 std::vector<std::int64_t> proportional_sizes(std::int64_t wanted,
                                              const std::vector<std::int64_t>& sizes,
                                              std::int64_t surge);

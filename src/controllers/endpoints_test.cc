@@ -1,0 +1,195 @@
+#include "controllers/endpoints.h"
+
+#include "codec/json.h"
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace tulle::controllers {
+namespace {
+
+struct PodText {
+  std::string name = "a";
+  std::string ip = "10.244.0.2";
+  bool ready = true;
+  std::int64_t http_port = 8080;  // 0: no port of that name
+  bool deleting = false;
+  std::string phase = "Running";
+  std::string hostname = {};
+};
+
+ObjectPtr pod(const PodText& text) {
+  json::object object{
+      {"metadata", {{"name", text.name}, {"namespace", "shop"}, {"uid", "uid-" + text.name}}},
+      {"spec", {{"nodeName", "n1"}, {"containers", json::array{json::object{}}}}},
+      {"status",
+       {{"phase", text.phase},
+        {"podIP", text.ip},
+        {"conditions", json::array{json::object{{"type", "Ready"},
+                                                {"status", text.ready ? "True" : "False"}}}}}}};
+  if (text.http_port != 0) {
+    object["spec"].as_object()["containers"].as_array()[0].as_object()["ports"] =
+        json::array{json::object{{"name", "http"}, {"containerPort", text.http_port}}};
+  }
+  if (text.deleting) kube::set_at(object, "metadata.deletionTimestamp", "2030-01-01T00:00:00Z");
+  if (!text.hostname.empty()) {
+    kube::set_at(object, "spec.hostname", json::value(text.hostname));
+    kube::set_at(object, "spec.subdomain", "web");
+  }
+  return std::make_shared<const json::object>(std::move(object));
+}
+
+json::object service(std::string_view ports, bool publish_not_ready = false) {
+  json::object object{{"metadata", {{"name", "web"}, {"namespace", "shop"}}},
+                      {"spec", {{"ports", *codec::parse_json(ports)}}}};
+  if (publish_not_ready) kube::set_at(object, "spec.publishNotReadyAddresses", true);
+  return object;
+}
+
+constexpr std::string_view kNamedPort = R"([{"name":"web","port":80,"targetPort":"http"}])";
+
+// "8080: 10.244.0.2 10.244.0.3!" per slice: the ports, then the addresses with what marks them: !
+// not ready, s serving, t terminating.
+std::string short_form(const std::vector<json::object>& slices) {
+  std::string text;
+  for (const json::object& slice : slices) {
+    if (!text.empty()) text += "; ";
+    for (const auto& port : kube::array_at(slice, "ports")) {
+      text += fmt::format("{} ", kube::integer_at(kube::object_or_empty(port), "port"));
+    }
+    text += ":";
+    for (const auto& value : kube::array_at(slice, "endpoints")) {
+      const auto& endpoint = kube::object_or_empty(value);
+      text += " " + std::string(kube::string_or(kube::array_at(endpoint, "addresses")[0]));
+      const bool ready = kube::bool_at(endpoint, "conditions.ready");
+      const bool serving = kube::bool_at(endpoint, "conditions.serving");
+      if (!ready) text += "!";
+      if (ready != serving) text += serving ? "s" : "-";
+      if (kube::bool_at(endpoint, "conditions.terminating")) text += "t";
+    }
+  }
+  return text;
+}
+
+TEST(Slices, say_where_a_service_leads_and_how_the_pods_are) {
+  struct Row {
+    std::string what;
+    std::string_view ports;
+    std::vector<PodText> pods;
+    std::string slices;
+    bool publish_not_ready = false;
+  };
+  const std::vector<Row> rows = {
+      {"none", kNamedPort, {}, ":"},
+      {"in order of address, not of text", kNamedPort,
+       {{.name = "b", .ip = "10.244.0.10"}, {.name = "a", .ip = "10.244.0.9"}},
+       "8080 : 10.244.0.9 10.244.0.10"},
+      {"not ready", kNamedPort, {{.ready = false}}, "8080 : 10.244.0.2!"},
+      {"not ready, but to be published", kNamedPort, {{.ready = false}}, "8080 : 10.244.0.2-",
+       true},
+      {"terminating and still serving", kNamedPort, {{.deleting = true}}, "8080 : 10.244.0.2!st"},
+      {"terminating and not serving", kNamedPort, {{.ready = false, .deleting = true}},
+       "8080 : 10.244.0.2!t"},
+      {"without an address, or ended", kNamedPort,
+       {{.ip = ""}, {.name = "b", .phase = "Succeeded"}, {.name = "c", .phase = "Failed"}}, ":"},
+      {"a named port that differs", kNamedPort,
+       {{}, {.name = "b", .ip = "10.244.0.3", .http_port = 9090},
+        {.name = "c", .ip = "10.244.0.4"}},
+       "8080 : 10.244.0.2 10.244.0.4; 9090 : 10.244.0.3"},
+      {"a named port that a pod does not have", kNamedPort, {{.http_port = 0}}, ": 10.244.0.2"},
+      {"numbers", R"([{"port":80},{"name":"b","port":81,"targetPort":8081}])", {{}},
+       "80 8081 : 10.244.0.2"},
+      {"another protocol's port of that name",
+       R"([{"port":53,"targetPort":"http","protocol":"UDP"}])", {{}}, ": 10.244.0.2"},
+  };
+  for (const Row& row : rows) {
+    std::vector<ObjectPtr> pods;
+    for (const PodText& text : row.pods) pods.push_back(pod(text));
+    EXPECT_EQ(short_form(slices_for(service(row.ports, row.publish_not_ready), pods)), row.slices)
+        << row.what;
+  }
+}
+
+TEST(Slices, hold_a_hundred_endpoints_each) {
+  std::vector<ObjectPtr> pods;
+  for (int i = 0; i < 250; ++i) {
+    pods.push_back(pod({.name = fmt::format("p{}", i), .ip = fmt::format("10.244.1.{}", i)}));
+  }
+  const auto slices = slices_for(service(kNamedPort), pods);
+  ASSERT_EQ(slices.size(), 3U);
+  EXPECT_EQ(kube::array_at(slices[0], "endpoints").size(), 100U);
+  EXPECT_EQ(kube::array_at(slices[1], "endpoints").size(), 100U);
+  EXPECT_EQ(kube::array_at(slices[2], "endpoints").size(), 50U);
+}
+
+TEST(Slices, name_the_pod_its_node_and_its_hostname) {
+  const auto slices = slices_for(service(kNamedPort), {pod({.hostname = "db-0"})});
+  const auto& endpoint = kube::object_or_empty(kube::array_at(slices[0], "endpoints")[0]);
+  EXPECT_EQ(kube::string_at(endpoint, "targetRef.kind"), "Pod");
+  EXPECT_EQ(kube::string_at(endpoint, "targetRef.namespace"), "shop");
+  EXPECT_EQ(kube::string_at(endpoint, "targetRef.name"), "a");
+  EXPECT_EQ(kube::string_at(endpoint, "targetRef.uid"), "uid-a");
+  EXPECT_EQ(kube::string_at(endpoint, "nodeName"), "n1");
+  EXPECT_EQ(kube::string_at(endpoint, "hostname"), "db-0");
+}
+
+// "ready/not ready ports" per subset.
+std::string short_form(const json::object& endpoints) {
+  std::string text;
+  for (const auto& value : kube::array_at(endpoints, "subsets")) {
+    const auto& subset = kube::object_or_empty(value);
+    if (!text.empty()) text += "; ";
+    const auto list = [&subset, &text](std::string_view field) {
+      for (const auto& address : kube::array_at(subset, field)) {
+        text += std::string(kube::string_at(kube::object_or_empty(address), "ip")) + " ";
+      }
+    };
+    list("addresses");
+    text += "/ ";
+    list("notReadyAddresses");
+    for (const auto& port : kube::array_at(subset, "ports")) {
+      text += fmt::format("{}", kube::integer_at(kube::object_or_empty(port), "port"));
+    }
+  }
+  return text;
+}
+
+TEST(Endpoints, list_ready_and_not_ready_addresses_by_port) {
+  struct Row {
+    std::vector<PodText> pods;
+    std::string subsets;
+    bool publish_not_ready = false;
+  };
+  const std::vector<Row> rows = {
+      {{}, ""},
+      {{{}}, "10.244.0.2 / 8080"},
+      {{{}, {.name = "b", .ip = "10.244.0.3", .ready = false}}, "10.244.0.2 / 10.244.0.3 8080"},
+      {{{.ready = false}}, "10.244.0.2 / 8080", true},
+      {{{.deleting = true}}, ""},
+      {{{}, {.name = "b", .ip = "10.244.0.3", .http_port = 9090}},
+       "10.244.0.2 / 8080; 10.244.0.3 / 9090"},
+  };
+  for (const Row& row : rows) {
+    std::vector<ObjectPtr> pods;
+    for (const PodText& text : row.pods) pods.push_back(pod(text));
+    const auto endpoints = endpoints_for(service(kNamedPort, row.publish_not_ready), pods);
+    EXPECT_EQ(short_form(endpoints), row.subsets);
+  }
+}
+
+TEST(Endpoints, hold_a_thousand_addresses_at_most) {
+  std::vector<ObjectPtr> pods;
+  for (int i = 0; i < 1100; ++i) {
+    pods.push_back(
+        pod({.name = fmt::format("p{}", i), .ip = fmt::format("10.244.{}.{}", i / 200, i % 200)}));
+  }
+  const auto endpoints = endpoints_for(service(kNamedPort), pods);
+  const auto& subset = kube::object_or_empty(kube::array_at(endpoints, "subsets")[0]);
+  EXPECT_EQ(kube::array_at(subset, "addresses").size(), EndpointsController::addresses_max);
+}
+
+}  // namespace
+}  // namespace tulle::controllers
