@@ -13,15 +13,23 @@ namespace tulle::proxy {
 
 struct Choice {
   std::optional<SocketAddress> endpoint = std::nullopt;  // none: answer `status` and `why`
-  mesh::InFlight in_flight = {};                          // counts at the endpoint as long as it lives
+  mesh::PickReason reason = mesh::PickReason::no_endpoints;
+  mesh::InFlight in_flight = {};  // counts at the endpoint as long as it lives
   std::uint16_t status = 0;
   std::string why = {};
+};
+
+// An endpoint that had its turn when a connection was dialled before it was known what for. It
+// takes what comes, where it still can: with a turn more another endpoint would be passed over.
+struct Chosen {
+  SocketAddress endpoint = {};
+  mesh::PickReason reason = mesh::PickReason::no_endpoints;
 };
 
 // An endpoint of the service that `decision` names, other than those in `tried`.
 Choice choose_endpoint(Context& context, const mesh::Decision& decision,
                        const Downstream& downstream, std::span<const SocketAddress> tried,
-                       obs::AccessRecord& record);
+                       const std::optional<Chosen>& chosen, obs::AccessRecord& record);
 
 obs::AccessRecord begin_record(const Context& context, const Downstream& downstream,
                                std::string_view protocol);

@@ -20,6 +20,7 @@ struct TcpFlow {
   std::string received = {};                   // read from the client, not yet sent on
   std::unique_ptr<net::Stream> upstream = {};  // once connected
   mesh::InFlight in_flight = {};
+  std::optional<Chosen> chosen = {};  // whose turn it was, connected or not
   obs::AccessRecord record = {};
 
   rt::Task<Result<void>> connect(const mesh::Decision& decision);
@@ -52,8 +53,9 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
     if (decision.target() != mesh::RouteTarget::service) {
       co_return fail(Code::unavailable, "the service is gone");
     }
-    Choice choice = choose_endpoint(context, decision, downstream, refused, record);
+    Choice choice = choose_endpoint(context, decision, downstream, refused, chosen, record);
     if (!choice.endpoint) co_return fail(Code::unavailable, std::move(choice.why));
+    chosen = Chosen{.endpoint = *choice.endpoint, .reason = choice.reason};
     auto connected = co_await context.upstreams.connect(
         *choice.endpoint, downstream.workload_address, snapshot->networks());
     if (connected) {
@@ -111,11 +113,12 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
 }
 
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
-                          Downstream downstream, std::string received) {
+                          Downstream downstream, std::string received,
+                          std::optional<Chosen> chosen = std::nullopt) {
   const http::ConnectionContext connection{.local = downstream.destination,
                                            .peer = downstream.peer,
                                            .received = received};
-  HttpFlow flow(context, std::move(downstream));
+  HttpFlow flow(context, std::move(downstream), std::move(chosen));
   co_await http::serve_connection(context.loop, std::move(stream), flow, context.server_options,
                                   connection);
 }
@@ -151,14 +154,17 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
     std::string received = std::move(flow.received);
     keep_for_later(flow);
     co_return co_await serve_http(context, std::move(stream), std::move(downstream),
-                                  std::move(received));
+                                  std::move(received), std::move(flow.chosen));
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {
     outcome = fail(Code::closed, flow.record.error.empty() ? "the client sent nothing"
                                                            : flow.record.error);
   } else {
-    if (!flow.upstream) outcome = co_await flow.connect_to_service();
+    if (!flow.upstream) {
+      flow.record.attempts = 0;  // dialling was given up, not refused
+      outcome = co_await flow.connect_to_service();
+    }
     if (outcome) outcome = co_await flow.carry();
   }
   finish(context, flow.record, start, outcome);

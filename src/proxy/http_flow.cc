@@ -49,6 +49,17 @@ int status_for(const Error& error) {
 
 rt::Task<void> until_gone(http::Exchange& exchange) { co_await exchange.client_gone(); }
 
+rt::Task<void> nothing() { co_return; }
+
+// Where the length is unknown the body may begin long after the head (a stream of events): then
+// only what is there already.
+rt::Task<Result<std::optional<std::string_view>>> first_piece(http::Body& body) {
+  if (body.length()) co_return co_await body.read();
+  auto outcome = co_await rt::race(body.read(), nothing());
+  if (outcome.index() == 1) co_return std::nullopt;
+  co_return std::get<0>(std::move(outcome));
+}
+
 }  // namespace
 
 // What was tried so far for one request.
@@ -89,7 +100,8 @@ Choice HttpFlow::choose(const codec::RequestHead& head, Attempts& attempts,
     none.why = mesh::explain(decision, request);
     return none;
   }
-  Choice choice = choose_endpoint(context_, decision, downstream_, attempts.failed, record);
+  Choice choice = choose_endpoint(context_, decision, downstream_, attempts.failed,
+                                  std::exchange(chosen_, std::nullopt), record);
   if (!choice.endpoint && attempts.count > 0) {
     choice.status = static_cast<std::uint16_t>(status_for(attempts.last));
     choice.why += "; the last attempt failed: " + attempts.last.message;
@@ -186,27 +198,37 @@ rt::Task<Result<void>> HttpFlow::relay(http::Response& response, http::Exchange&
   codec::ResponseHead& head = response.head;
   record.status = static_cast<std::uint16_t>(head.status);
   codec::remove_hop_by_hop(head.headers);
-  const auto length = response.body.length();
-  auto first = co_await response.body.read();
+  const auto first = co_await first_piece(response.body);
   if (!first) {
     co_await answer(exchange, kBadGateway, first.error().message, record);
-    co_return std::move(first).error();
+    co_return first.error();
   }
   // A body that is there already goes out with its head, in one write.
-  if (first->empty() || length == first->size()) {
-    CO_TRY_VOID(co_await exchange.send(head, *first));
-    if (!first->empty()) CO_TRY_VOID(co_await response.body.read());
+  const std::optional<std::string_view>& piece = *first;
+  if (piece && (piece->empty() || response.body.length() == piece->size())) {
+    CO_TRY_VOID(co_await exchange.send(head, *piece));
+    if (!piece->empty()) CO_TRY_VOID(co_await response.body.read());
     co_return Result<void>();
   }
-  CO_TRY_VOID(co_await exchange.start(head, http::Exchange::Flush::with_first_write));
+  auto outcome = co_await rt::race(stream(response, exchange, piece), until_gone(exchange));
+  if (outcome.index() == 1) co_return fail(Code::closed, "the client went away");
+  co_return std::get<0>(std::move(outcome));
+}
+
+rt::Task<Result<void>> HttpFlow::stream(http::Response& response, http::Exchange& exchange,
+                                        std::optional<std::string_view> first) {
+  using Flush = http::Exchange::Flush;
+  CO_TRY_VOID(co_await exchange.start(response.head,
+                                      first ? Flush::with_first_write : Flush::now));
   for (;;) {
-    CO_TRY_VOID(co_await exchange.write(*first));
-    first = co_await response.body.read();
-    if (!first) {
+    if (first) CO_TRY_VOID(co_await exchange.write(*first));
+    const auto next = co_await response.body.read();
+    if (!next) {
       exchange.abort();
-      co_return std::move(first).error();
+      co_return next.error();
     }
-    if (first->empty()) co_return co_await exchange.finish();
+    if (next->empty()) co_return co_await exchange.finish();
+    first = *next;
   }
 }
 

@@ -14,9 +14,9 @@ inline constexpr std::size_t kAttemptsMax = 3;
 
 class HttpFlow final : public http::Handler {
  public:
-  // `context` must outlive the flow.
-  HttpFlow(Context& context, Downstream downstream)
-      : context_(context), downstream_(std::move(downstream)) {}
+  // `context` must outlive the flow. `chosen` is for the first request.
+  HttpFlow(Context& context, Downstream downstream, std::optional<Chosen> chosen = std::nullopt)
+      : context_(context), downstream_(std::move(downstream)), chosen_(std::move(chosen)) {}
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
@@ -32,11 +32,14 @@ class HttpFlow final : public http::Handler {
                         obs::AccessRecord& record);
   rt::Task<Result<void>> relay(http::Response& response, http::Exchange& exchange,
                                obs::AccessRecord& record);
+  rt::Task<Result<void>> stream(http::Response& response, http::Exchange& exchange,
+                                std::optional<std::string_view> first);
   rt::Task<void> relay_upgrade(http::ClientConnection& connection, http::Response& response,
                                http::Exchange& exchange, obs::AccessRecord& record);
 
   Context& context_;
   const Downstream downstream_;
+  std::optional<Chosen> chosen_;
 };
 
 }  // namespace tulle::proxy

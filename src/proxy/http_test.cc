@@ -1,0 +1,257 @@
+#include "proxy/test_world.h"
+
+namespace tulle::proxy {
+namespace {
+
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST_F(ProxyTest, requests_of_one_connection_are_spread_evenly_over_kept_connections) {
+  make_servers(3);
+  http::Wire wire = dial();
+  for (int i = 0; i < 300; ++i) ASSERT_THAT(ask(wire, "/"), HasSubstr("world-"));
+  EXPECT_THAT(counts(), ElementsAre(100, 100, 100));
+  for (const Server& server : servers) EXPECT_EQ(server.http->connections(), 1U);
+}
+
+TEST_F(ProxyTest, connections_of_one_request_each_are_spread_evenly) {
+  make_servers(2);
+  for (int i = 0; i < 50; ++i) {
+    http::Wire wire = dial();
+    ASSERT_EQ(status_of(ask(wire, "/")), "200");
+  }
+  EXPECT_THAT(counts(), ElementsAre(25, 25));
+}
+
+TEST_F(ProxyTest, a_busy_endpoint_gets_less) {
+  make_servers(2);
+  http::Wire slow = dial();
+  slow.say(request("/hang"));
+  http::Wire wire = dial();
+  for (int i = 0; i < 10; ++i) ask(wire, "/");
+  EXPECT_THAT(counts(), testing::UnorderedElementsAre(1, 10));
+}
+
+TEST_F(ProxyTest, a_refused_endpoint_is_passed_over_for_any_method) {
+  make_servers(2);
+  servers[0].http.reset();
+  http::Wire wire = dial();
+  for (const std::string_view method : {"GET", "POST", "DELETE", "PATCH"}) {
+    for (int i = 0; i < 2; ++i) {
+      wire.say(request("/", method, "Content-Length: 2\r\n") + "hi");
+      EXPECT_EQ(body_of(wire.hear()), "world-1") << method;
+    }
+  }
+}
+
+TEST_F(ProxyTest, all_endpoints_refusing_is_503) {
+  make_servers(2);
+  servers[0].http.reset();
+  servers[1].http.reset();
+  http::Wire wire = dial();
+  const std::string response = ask(wire, "/");
+  EXPECT_EQ(status_of(response), "503");
+  EXPECT_THAT(response, HasSubstr("default/world"));
+  // The connection stays, and so does hope.
+  listen(0);
+  EXPECT_EQ(body_of(ask(wire, "/")), "world-0");
+}
+
+TEST_F(ProxyTest, a_safe_request_whose_connection_dies_goes_elsewhere) {
+  make_servers(2);
+  const auto listener = listen_raw(0);
+  http::Wire wire = dial();
+  http::Wire dying = accept(*listener);
+  wire.say(request("/"));
+  EXPECT_THAT(dying.hear(), HasSubstr("GET / HTTP/1.1"));
+  dying.close();
+  EXPECT_EQ(body_of(wire.hear()), "world-1");
+}
+
+TEST_F(ProxyTest, a_request_that_may_have_been_processed_does_not_go_again) {
+  make_servers(1);
+  const auto listener = listen_raw(0);
+  http::Wire wire = dial();
+  wire.say(request("/", "POST", "Content-Length: 2\r\n") + "hi");
+  http::Wire dying = accept(*listener);
+  EXPECT_THAT(dying.hear(), EndsWith("\r\n\r\nhi"));
+  dying.close();
+  EXPECT_EQ(status_of(wire.hear()), "502");
+}
+
+TEST_F(ProxyTest, a_kept_connection_that_died_is_replaced) {
+  make_servers(1);
+  http::Wire wire = dial();
+  for (const std::string_view method : {"GET", "POST"}) {
+    EXPECT_EQ(body_of(ask(wire, "/")), "world-0");
+    network.kill(servers[0].address.ip);
+    network.revive(servers[0].address.ip);
+    wire.say(request("/", method, "Content-Length: 0\r\n"));
+    EXPECT_EQ(body_of(wire.hear()), "world-0") << method;
+  }
+}
+
+TEST_F(ProxyTest, a_server_that_closes_each_connection_serves_every_request) {
+  make_servers(1);
+  http::Wire wire = dial();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(body_of(ask(wire, "/last")), "last");
+  EXPECT_EQ(servers[0].http->connections(), 0U);
+}
+
+TEST_F(ProxyTest, a_service_without_ready_endpoints_answers_503_with_its_name) {
+  make_servers(1);
+  health_of[servers[0].address] = mesh::Health::not_ready;
+  publish();
+  http::Wire wire = dial();
+  const std::string response = ask(wire, "/");
+  EXPECT_EQ(status_of(response), "503");
+  EXPECT_THAT(response, HasSubstr("service default/world port 80 has no ready endpoint"));
+}
+
+TEST_F(ProxyTest, unknown_ports_and_addresses_are_refused_with_a_reason) {
+  make_servers(1);
+  for (const auto& [to, why] :
+       {std::pair("10.96.0.5:81", "81"), std::pair("10.96.0.6:80", "10.96.0.6"),
+        std::pair("10.244.9.9:80", "10.244.9.9")}) {
+    http::Wire wire = dial(to);
+    const std::string response = ask(wire, "/");
+    EXPECT_THAT(status_of(response), testing::AnyOf("502", "503", "404")) << to;
+    EXPECT_THAT(response, HasSubstr(why));
+  }
+}
+
+TEST_F(ProxyTest, responses_without_a_body_stay_without_one) {
+  make_servers(1);
+  http::Wire wire = dial();
+  EXPECT_THAT(ask(wire, "/none"), AllOf(HasSubstr(" 204 "), EndsWith("\r\n\r\n")));
+  EXPECT_THAT(ask(wire, "/same"), AllOf(HasSubstr(" 304 "), HasSubstr("ETag: \"x\"")));
+  wire.say(request("/", "HEAD"));
+  EXPECT_THAT(wire.hear(), AllOf(HasSubstr("Content-Length: 7"), EndsWith("\r\n\r\n")));
+  EXPECT_EQ(body_of(ask(wire, "/")), "world-0");
+}
+
+TEST_F(ProxyTest, a_stream_begins_at_once_and_comes_piece_by_piece) {
+  make_servers(1);
+  http::Wire wire = dial();
+  EXPECT_THAT(ask(wire, "/stream"), AllOf(HasSubstr(" 200 "), EndsWith("\r\n\r\n")));
+  for (const std::string piece : {"one", "two"}) {
+    servers[0].world->pieces.push_back(piece);
+    sim.advance(1ms);
+    EXPECT_THAT(wire.hear(), HasSubstr(piece));
+  }
+  servers[0].world->pieces.emplace_back();
+  sim.advance(1ms);
+  EXPECT_THAT(wire.hear(), EndsWith("0\r\n\r\n"));
+  EXPECT_EQ(body_of(ask(wire, "/")), "world-0");
+  EXPECT_EQ(servers[0].http->connections(), 1U);
+}
+
+TEST_F(ProxyTest, a_response_that_breaks_off_is_cut_for_the_client_too) {
+  make_servers(1);
+  http::Wire wire = dial();
+  ask(wire, "/stream");
+  servers[0].world->pieces.emplace_back("one");
+  sim.advance(1ms);
+  network.kill(servers[0].address.ip);
+  sim.settle();
+  EXPECT_THAT(wire.hear(), Not(EndsWith("0\r\n\r\n")));
+  wire.hear();
+  EXPECT_TRUE(wire.ended());
+}
+
+TEST_F(ProxyTest, a_client_that_leaves_cancels_what_it_asked_for) {
+  make_servers(1);
+  for (const std::string_view path : {"/hang", "/stream"}) {
+    http::Wire wire = dial();
+    ask(wire, path);
+    wire.close();
+    sim.advance(1ms);
+    servers[0].world->pieces.emplace_back("to nobody");
+    sim.advance(1ms);
+    servers[0].world->pieces.clear();
+  }
+  EXPECT_EQ(servers[0].world->cancelled, 2);
+  EXPECT_EQ(servers[0].http->connections(), 0U);
+}
+
+rt::Task<void> write(net::Stream& stream, std::string bytes) {
+  static_cast<void>(co_await net::write_all(stream, bytes));
+}
+
+rt::Task<std::string> read_to_end(net::Stream& stream) {
+  std::string text;
+  std::array<char, 8192> buffer;
+  for (;;) {
+    const auto count = co_await net::read(stream, buffer);
+    if (!count || *count == 0) co_return text;
+    text.append(buffer.data(), *count);
+  }
+}
+
+TEST_F(ProxyTest, large_bodies_go_through_both_ways) {
+  make_servers(1);
+  constexpr std::size_t kSize = 1 << 20;
+  const std::string length = "Content-Length: " + std::to_string(kSize) + "\r\n";
+  const auto stream = connect("10.96.0.5:80");
+  rt::Scope writer(sim.loop);
+  writer.spawn(write(*stream, request("/mirror", "POST", length) + std::string(kSize, 'Z') +
+                                  request("/big", "GET", "Connection: close\r\n")));
+  const std::string heard = sim.loop.run(read_to_end(*stream));
+  EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(heard, 'Y')), kSize);
+  EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(heard, 'Z')), kSize);
+}
+
+TEST_F(ProxyTest, an_upgrade_becomes_a_tunnel) {
+  make_servers(1);
+  http::Wire wire = dial();
+  wire.say(request("/upgrade", "GET", "Connection: Upgrade\r\nUpgrade: echo\r\n") + "early");
+  EXPECT_THAT(wire.hear(), AllOf(HasSubstr(" 101 "), HasSubstr("Upgrade: echo"),
+                                 EndsWith("\r\n\r\nearly")));
+  wire.say("more");
+  EXPECT_EQ(wire.hear(), "more");
+  wire.half_close();
+  EXPECT_EQ(wire.hear(), "");
+  EXPECT_TRUE(wire.ended());
+}
+
+TEST_F(ProxyTest, the_host_field_is_the_clients) {
+  make_servers(1);
+  http::Wire wire = dial();
+  ask(wire, "/");
+  EXPECT_EQ(servers[0].world->last_host, "world");
+  wire.say("GET http://other.example/x HTTP/1.1\r\nHost: world\r\n\r\n");
+  EXPECT_EQ(status_of(wire.hear()), "200");
+  EXPECT_EQ(servers[0].world->last_host, "other.example");
+}
+
+TEST_F(ProxyTest, a_new_snapshot_does_not_cut_a_running_response) {
+  make_servers(2);
+  http::Wire wire = dial();
+  ask(wire, "/stream");
+  const std::size_t busy = servers[0].world->requests == 1 ? 0 : 1;
+  health_of[servers[busy].address] = mesh::Health::not_ready;
+  publish();
+  servers[busy].world->pieces.insert(servers[busy].world->pieces.end(), {"still here", ""});
+  sim.advance(2ms);
+  EXPECT_THAT(wire.hear(), AllOf(HasSubstr("still here"), EndsWith("0\r\n\r\n")));
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(body_of(ask(wire, "/")), "world-" + std::to_string(1 - busy));
+  }
+}
+
+TEST_F(ProxyTest, leaving_a_pod_drops_its_connections_and_stops_listening) {
+  make_servers(1);
+  http::Wire wire = dial();
+  wire.say(request("/hang"));
+  worker.leave(client->uid);
+  sim.advance(1ms);
+  wire.hear();
+  EXPECT_TRUE(wire.ended());
+  EXPECT_EQ(servers[0].world->cancelled, 1);
+  EXPECT_FALSE(sim.loop.run(network.connect({.to = at("10.96.0.5:80"), .in = client->space})));
+}
+
+}  // namespace
+}  // namespace tulle::proxy

@@ -1,0 +1,197 @@
+#include "proxy/test_world.h"
+#include "rt/combine.h"
+
+namespace tulle::proxy {
+namespace {
+
+using testing::ElementsAre;
+
+// What is no HTTP, and who else may call.
+class TcpTest : public ProxyTest {
+ protected:
+  TcpTest() {
+    make_servers(2);
+    for (std::size_t i = 0; i < servers.size(); ++i) listeners.push_back(listen_raw(i));
+  }
+  // Where the next connection arrived, and the connection.
+  std::pair<std::size_t, http::Wire> arrived() {
+    const auto any = [](net::Listener& listener) -> rt::Task<std::unique_ptr<net::Stream>> {
+      auto stream = co_await listener.accept();
+      co_return *std::move(stream);
+    };
+    auto first = sim.loop.run(first_of(any(*listeners[0]), any(*listeners[1])));
+    return {first.first, http::Wire(sim, std::move(first.second))};
+  }
+  static rt::Task<std::pair<std::size_t, std::unique_ptr<net::Stream>>> first_of(
+      rt::Task<std::unique_ptr<net::Stream>> a, rt::Task<std::unique_ptr<net::Stream>> b) {
+    auto outcome = co_await rt::race(std::move(a), std::move(b));
+    const std::size_t index = outcome.index();
+    co_return std::pair(index, std::visit([](auto& stream) { return std::move(stream); }, outcome));
+  }
+
+  std::vector<std::unique_ptr<net::Listener>> listeners;
+};
+
+TEST_F(TcpTest, a_server_that_speaks_first_is_heard_without_a_wait) {
+  const Instant start = sim.loop.now();
+  http::Wire wire = dial();
+  auto [index, server] = arrived();
+  server.say("220 ready\r\n");
+  EXPECT_EQ(wire.hear(), "220 ready\r\n");
+  wire.say("HELO\r\n");
+  EXPECT_EQ(server.hear(), "HELO\r\n");
+  EXPECT_EQ(sim.loop.now(), start);
+}
+
+TEST_F(TcpTest, a_client_that_speaks_first_is_carried_byte_for_byte) {
+  http::Wire wire = dial();
+  wire.say("PING\r\n");
+  auto [index, server] = arrived();
+  EXPECT_EQ(server.hear(), "PING\r\n");
+  server.say("PONG\r\n");
+  EXPECT_EQ(wire.hear(), "PONG\r\n");
+  wire.close();
+  server.hear();
+  EXPECT_TRUE(server.ended());
+}
+
+TEST_F(TcpTest, connections_are_spread_evenly) {
+  std::vector<int> count(2);
+  for (int i = 0; i < 10; ++i) {
+    http::Wire wire = dial();
+    wire.say("PING\r\n");
+    ++count[arrived().first];
+  }
+  EXPECT_THAT(count, ElementsAre(5, 5));
+}
+
+TEST_F(TcpTest, the_end_of_one_direction_leaves_the_other) {
+  http::Wire wire = dial();
+  wire.say("question?");
+  auto [index, server] = arrived();
+  wire.half_close();
+  EXPECT_EQ(server.hear(), "question?");
+  EXPECT_TRUE(server.ended());
+  server.say("answer");
+  EXPECT_EQ(wire.hear(), "answer");
+  EXPECT_FALSE(wire.ended());
+  server.close();
+  wire.hear();
+  EXPECT_TRUE(wire.ended());
+}
+
+TEST_F(TcpTest, a_refused_endpoint_is_passed_over) {
+  listeners[0].reset();
+  for (int i = 0; i < 2; ++i) {
+    http::Wire wire = dial();
+    wire.say("PING\r\n");
+    http::Wire server = accept(*listeners[1]);
+    EXPECT_EQ(server.hear(), "PING\r\n");
+  }
+}
+
+TEST_F(TcpTest, nowhere_to_go_ends_the_connection) {
+  listeners.clear();
+  http::Wire wire = dial();
+  wire.say("PING\r\n");
+  wire.hear();
+  EXPECT_TRUE(wire.ended());
+}
+
+TEST_F(TcpTest, a_port_said_to_be_tcp_is_not_looked_at) {
+  service.ports[0].protocol = mesh::ProtocolHint::tcp;
+  publish();
+  http::Wire wire = dial();
+  wire.say("GET / HTTP/1.1\r\n\r\n");
+  auto [index, server] = arrived();
+  EXPECT_EQ(server.hear(), "GET / HTTP/1.1\r\n\r\n");
+}
+
+TEST_F(TcpTest, a_pods_own_address_leads_to_that_pod_and_shows_the_caller) {
+  const auto stream = connect("10.244.0.3:8080");
+  const auto accepted = sim.loop.run(listeners[1]->accept());
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ((*accepted)->peer_address().ip, client->address);
+  const std::string_view bytes = "GET / HTTP/1.1\r\n\r\n";
+  ASSERT_TRUE(stream->try_write(std::span(&bytes, 1)));
+  http::Wire server(sim, sim.loop.run(network.connect(
+                             {.to = servers[0].address, .in = servers[0].pod->space})).value());
+  sim.settle();
+  std::array<char, 64> buffer;
+  const auto attempt = (*accepted)->try_read(buffer);
+  ASSERT_TRUE(attempt && *attempt);
+  EXPECT_EQ(std::string_view(buffer.data(), **attempt), bytes);
+}
+
+TEST_F(TcpTest, an_address_outside_is_dialled_from_the_host) {
+  const auto outside = network.listen({.at = at("93.184.216.34:443")});
+  ASSERT_TRUE(outside);
+  http::Wire wire = dial("93.184.216.34:443");
+  http::Wire server = accept(**outside);
+  server.say("hello");
+  EXPECT_EQ(wire.hear(), "hello");
+}
+
+class FrontDoorTest : public ProxyTest {
+ protected:
+  FrontDoorTest() {
+    service.type = mesh::ServiceType::node_port;
+    service.ports[0].node_port = 30080;
+    make_servers(2);
+    auto ingress = std::make_shared<mesh::IngressTable>();
+    ingress->add({.ingress = "default/web", .host = "shop.example", .path = "/api",
+                  .backend = {.service = {"default", "world"}, .port_number = 80}});
+    ingress->add({.ingress = "default/web", .host = "shop.example", .path = "/gone",
+                  .backend = {.service = {"default", "nobody"}, .port_number = 80}});
+    builder.set_ingress(std::move(ingress));
+    publish();
+  }
+  http::Wire dial_host(std::string_view to) {
+    return {sim, sim.loop.run(network.connect({.to = at(to)})).value()};
+  }
+  std::string ask_ingress(std::string_view host, std::string_view path) {
+    http::Wire wire = dial_host("127.0.0.1:8080");
+    wire.say("GET " + std::string(path) + " HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
+    return wire.hear();
+  }
+};
+
+TEST_F(FrontDoorTest, a_node_port_leads_to_its_service) {
+  http::Wire wire = dial_host("127.0.0.1:30080");
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(status_of(ask(wire, "/")), "200");
+  EXPECT_THAT(counts(), ElementsAre(5, 5));
+}
+
+TEST_F(FrontDoorTest, ingress_goes_by_host_and_path) {
+  EXPECT_EQ(status_of(ask_ingress("shop.example", "/api/x")), "200");
+  EXPECT_EQ(status_of(ask_ingress("SHOP.example:8080", "/api")), "200");
+  EXPECT_EQ(status_of(ask_ingress("shop.example", "/apix")), "404");
+  EXPECT_EQ(status_of(ask_ingress("other.example", "/api")), "404");
+  EXPECT_EQ(status_of(ask_ingress("shop.example", "/gone")), "503");
+}
+
+TEST_F(FrontDoorTest, a_door_closes_with_its_service_and_its_connections_go_on) {
+  http::Wire wire = dial_host("127.0.0.1:30080");
+  ask(wire, "/stream");
+  const std::size_t busy = servers[0].world->requests == 1 ? 0 : 1;
+  service.ports[0].node_port = 0;
+  publish();
+  EXPECT_FALSE(sim.loop.run(network.connect({.to = at("127.0.0.1:30080")})));
+  servers[busy].world->pieces.insert(servers[busy].world->pieces.end(), {"on", ""});
+  sim.advance(2ms);
+  EXPECT_THAT(wire.hear(), testing::EndsWith("0\r\n\r\n"));
+}
+
+TEST_F(FrontDoorTest, a_taken_port_is_tried_again) {
+  auto other = network.listen({.at = at("127.0.0.1:30081")});
+  ASSERT_TRUE(other);
+  service.ports[0].node_port = 30081;
+  publish();
+  other->reset();
+  sim.advance(1s);
+  http::Wire wire = dial_host("127.0.0.1:30081");
+  EXPECT_EQ(status_of(ask(wire, "/")), "200");
+}
+
+}  // namespace
+}  // namespace tulle::proxy
