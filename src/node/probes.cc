@@ -18,6 +18,8 @@ namespace {
 namespace json = boost::json;
 using kube::string_at;
 
+constexpr Duration kEagerPause = std::chrono::milliseconds(50);
+
 // A number, or the name of one of the container's ports.
 Result<std::uint16_t> port_of(const json::object& action, const json::object& container) {
   const json::value* value = action.if_contains("port");
@@ -174,19 +176,25 @@ rt::Task<void> Prober::run_readiness(const json::object& probe) {
   const ProbeTimes times = probe_times(probe);
   ProbeState state(times, ready_);
   co_await rt::sleep(scope_.loop(), times.initial_delay);
+  // One that has just started is asked more often at first, quietly: it is not to wait a whole
+  // period because it was not listening in its first millisecond.
+  Duration pause = ready_ ? times.period : std::min(kEagerPause, times.period);
   for (;;) {
-    (void)state.add(co_await run_once(probe, "Readiness"));
+    const bool good = co_await run_once(probe, pause < times.period ? "" : "Readiness");
+    (void)state.add(good);
     if (ready_ != state.good()) {
       ready_ = state.good();
       target_.context.touch();
     }
-    co_await rt::sleep(scope_.loop(), times.period);
+    pause = ready_ ? times.period : pause;
+    co_await rt::sleep(scope_.loop(), pause);
+    pause = std::min(pause * 2, times.period);
   }
 }
 
 rt::Task<bool> Prober::run_once(const json::object& probe, std::string kind) {
   const auto outcome = co_await run_action(target_, probe, probe_times(probe).timeout);
-  if (!outcome) {
+  if (!outcome && !kind.empty()) {
     target_.context.warning("Unhealthy",
                             fmt::format("{} probe failed: {}", kind, outcome.error().message));
   }

@@ -43,6 +43,7 @@ class Prober final {
   rt::Task<void> run_startup(const boost::json::object* probe);
   rt::Task<void> run_liveness(const boost::json::object& probe);
   rt::Task<void> run_readiness(const boost::json::object& probe);
+  // With an empty `kind` a failure is not told.
   rt::Task<bool> run_once(const boost::json::object& probe, std::string kind);
   void want_restart(std::string kind);
 
