@@ -201,7 +201,7 @@ std::string ingresses_table(const StatusFacts& facts) {
 
 struct Problem {
   std::string what;
-  std::string advice;
+  std::string advice;  // empty: `what` says it
 };
 
 std::string describe_command(const json::object& pod) {
@@ -209,8 +209,16 @@ std::string describe_command(const json::object& pod) {
                      kube::name_of(pod));
 }
 
-std::string advice_for(std::string_view reason, const json::object& pod,
-                       std::string_view container) {
+struct Waiting {
+  std::string_view container;
+  std::string_view reason;
+  std::string_view message;
+};
+
+std::string advice_for(const Waiting& waiting, const json::object& pod) {
+  const auto& [container, reason, message] = waiting;
+  // The node agent itself says how to get an image.
+  if (message.contains("tulle image")) return {};
   if (reason.contains("Image")) {
     return "load its image: tulle image load ARCHIVE, or tulle image import REF PATH";
   }
@@ -235,13 +243,14 @@ bool add_waiting(const json::object& pod, std::string_view path, std::vector<Pro
   bool found = false;
   for (const json::value& value : kube::array_at(pod, path)) {
     const json::object& container = kube::object_or_empty(value);
-    const std::string_view reason = kube::string_at(container, "state.waiting.reason");
-    if (is_starting(reason)) continue;
-    const std::string_view name = kube::string_at(container, "name");
+    const Waiting waiting{.container = kube::string_at(container, "name"),
+                          .reason = kube::string_at(container, "state.waiting.reason"),
+                          .message = kube::string_at(container, "state.waiting.message")};
+    if (is_starting(waiting.reason)) continue;
     problems.push_back(
-        {.what = fmt::format("pod {}, container {}: {}", kube::to_string(kube::key_of(pod)), name,
-                             joined(reason, kube::string_at(container, "state.waiting.message"))),
-         .advice = advice_for(reason, pod, name)});
+        {.what = fmt::format("pod {}, container {}: {}", kube::to_string(kube::key_of(pod)),
+                             waiting.container, joined(waiting.reason, waiting.message)),
+         .advice = advice_for(waiting, pod)});
     found = true;
   }
   return found;
@@ -291,7 +300,8 @@ std::string problems_text(const StatusFacts& facts) {
   if (problems.empty()) return {};
   std::string text = "\nProblems:\n";
   for (const Problem& problem : problems) {
-    text += fmt::format("  {}\n    {}\n", problem.what, problem.advice);
+    text += fmt::format("  {}\n", problem.what);
+    if (!problem.advice.empty()) text += fmt::format("    {}\n", problem.advice);
   }
   return text;
 }

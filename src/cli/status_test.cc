@@ -103,6 +103,10 @@ TEST(Status, says_what_is_wrong_and_what_to_do) {
                                                "message": "there is no image x"}}}]})",
        "  pod default/p, container c: ErrImageNeverPull: there is no image x\n"
        "    load its image: tulle image load ARCHIVE, or tulle image import REF PATH\n"},
+      {R"({"phase": "Pending", "containerStatuses": [
+           {"name": "c", "state": {"waiting": {"reason": "ErrImageNeverPull",
+                                               "message": "no x; use `tulle image load`"}}}]})",
+       "  pod default/p, container c: ErrImageNeverPull: no x; use `tulle image load`\n"},
       {R"({"phase": "Running", "containerStatuses": [
            {"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]})",
        "  pod default/p, container c: CrashLoopBackOff\n"
