@@ -29,7 +29,7 @@ GarbageController::GarbageController(Shared& shared,
                                      const std::vector<kubeclient::Cache*>& caches)
     : shared_(shared) {
   for (kubeclient::Cache* cache : caches) {
-    auto tracked = std::make_unique<Tracked>(shared.loop, *cache);
+    auto tracked = std::make_unique<Tracked>(shared.loop, *cache, tracked_.size());
     tracked->reconcile = [this, &which = *tracked](NamespacedName key) {
       return reconcile(which, std::move(key));
     };

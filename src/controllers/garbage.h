@@ -7,6 +7,7 @@
 
 #include <map>
 #include <set>
+#include <tuple>
 #include <vector>
 
 namespace tulle::controllers {
@@ -20,7 +21,9 @@ class GarbageController final {
 
  private:
   struct Tracked {
-    Tracked(rt::Loop& loop, kubeclient::Cache& which) : cache(which), queue(loop) {}
+    Tracked(rt::Loop& loop, kubeclient::Cache& which, std::size_t index)
+        : number(index), cache(which), queue(loop) {}
+    const std::size_t number;
     kubeclient::Cache& cache;
     kubeclient::WorkQueue queue;
     kubeclient::Reconcile reconcile;
@@ -28,7 +31,10 @@ class GarbageController final {
   struct Place {
     Tracked* tracked = nullptr;
     NamespacedName key;
-    friend auto operator<=>(const Place&, const Place&) = default;
+    // Not by where a Tracked lies in memory: the same seed gives the same order.
+    friend bool operator<(const Place& a, const Place& b) {
+      return std::tie(a.tracked->number, a.key) < std::tie(b.tracked->number, b.key);
+    }
   };
 
   void see(Tracked& tracked, const ObjectPtr& before, const ObjectPtr& after);

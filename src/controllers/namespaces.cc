@@ -56,20 +56,26 @@ rt::Task<ApiResult<void>> NamespaceController::create_if_absent(kubeclient::Reso
 
 rt::Task<ApiResult<Reconciled>> NamespaceController::empty(ObjectPtr space) {
   bool left = false;
+  // What cannot be removed now must not keep the rest from going.
+  ApiResult<void> failed;
   for (const kubeclient::Resource& resource : resources_) {
-    CO_TRY(const kubeclient::List list,
-           co_await shared_.client.list(resource,
-                                        {.namespace_ = std::string(kube::name_of(*space))}));
-    for (const ObjectPtr& object : list.items) {
+    const auto list = co_await shared_.client.list(
+        resource, {.namespace_ = std::string(kube::name_of(*space))});
+    if (!list) {
+      failed = list.error();
+      continue;
+    }
+    for (const ObjectPtr& object : list->items) {
       left = true;
       if (kube::is_deleting(*object)) continue;
       const auto key = kube::key_of(*object);
       const auto removed = co_await shared_.client.remove(
           resource, {.namespace_ = key.namespace_, .name = key.name},
           {.uid = std::string(kube::uid_of(*object)), .propagation_policy = "Background"});
-      if (!removed && !removed.error().is(kube::Reason::not_found)) co_return removed.error();
+      if (!removed && !removed.error().is(kube::Reason::not_found)) failed = removed.error();
     }
   }
+  if (!failed) co_return failed.error();
   if (left) co_return Reconciled{.again_after = kLookAgain};
   json::object finished = *space;
   kube::set_at(finished, "spec.finalizers", json::array());

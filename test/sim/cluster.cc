@@ -1,0 +1,331 @@
+#include "cluster.h"
+
+#include "http/client_connection.h"
+#include "kubeclient/resources.h"
+#include "rt/combine.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+namespace tulle::sim {
+
+using namespace std::chrono_literals;
+namespace json = boost::json;
+using kubeclient::ObjectKey;
+
+namespace {
+
+constexpr Duration kPatience = 5s;  // of a caller
+
+kube::Scheme& scheme() {
+  static const std::unique_ptr<kube::Scheme> made = kube::make_builtin_scheme().value();
+  return *made;
+}
+
+ObjectKey in_namespace(const std::string& name) {
+  return {.namespace_ = std::string(Cluster::kNamespace), .name = name};
+}
+
+apiserver::ApiServer::Options server_options() {
+  return {.service_addresses = *Cidr::parse("10.96.0.0/12"),
+          .kubernetes_address = IpAddress::v4(10, 96, 0, 1),
+          .dns_address = IpAddress::v4(10, 96, 0, 10),
+          .server_address = "127.0.0.1:6443"};
+}
+
+// "web" of pod "web-5d9c-abcde", by its label.
+std::string_view app_of(const json::object& pod) { return kube::label_of(pod, "app"); }
+
+}  // namespace
+
+Cluster::Cluster(std::uint64_t seed)
+    : random(seed),
+      network(loop, Random(random.next()), {.latency_min = 50us, .latency_max = 500us}),
+      server(loop, store, scheme(), Random(random.next()), server_options()),
+      controllers_client(loop, local, Random(random.next()), {}),
+      node_client_(loop, local, Random(random.next()), {}),
+      mesh_client_(loop, local, Random(random.next()), {}),
+      worker_(loop, network, Random(random.next()), metrics_, {}),
+      manager(loop, controllers_client, Random(random.next()), {}),
+      kubelet(loop, network, node_client_, Random(random.next()),
+              {.trace = [this](const std::string& what) { trace(what); },
+               .pods_changed = [this] { check_limits(); },
+               .endpoints_changed = [this] { note_endpoints(); },
+               .publish = [this](proxy::PodTablePtr pods) { worker_.set_pods(std::move(pods)); }}) {
+}
+
+rt::Task<void> Cluster::start() {
+  const auto started = co_await server.bootstrap();
+  if (!started) fail("bootstrap: " + started.error().message);
+  json::object space{{"apiVersion", "v1"}, {"kind", "Namespace"},
+                     {"metadata", {{"name", kNamespace}}}};
+  if (!co_await local.create(kubeclient::kNamespaces, std::move(space))) fail("no namespace");
+  manager.start();
+  kubelet.start();
+  source_ = std::make_unique<app::SnapshotSource>(
+      loop, mesh_client_, random, mesh::Networks{},
+      [this](mesh::SnapshotPtr snapshot) { publish(std::move(snapshot)); });
+  co_await source_->ready();
+}
+
+void Cluster::trace(const std::string& what) {
+  const std::chrono::duration<double> now = loop.now().time_since_epoch();
+  history.push_back(fmt::format("{:10.6f} {}", now.count(), what));
+  // FNV-1a.
+  for (const char c : history.back()) {
+    trace_hash = (trace_hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  }
+}
+
+rt::Task<void> Cluster::until(std::string what, std::function<bool()> condition, Duration limit) {
+  const Instant deadline = loop.now() + limit;
+  while (!condition()) {
+    if (loop.now() > deadline) {
+      fail("in vain waited until " + what);
+      co_return;
+    }
+    co_await rt::sleep(loop, 10ms);
+  }
+  trace(what);
+}
+
+rt::Task<void> Cluster::rolled_out(std::string name) {
+  const Instant deadline = loop.now() + 2min;
+  for (;;) {
+    const auto read = co_await local.get(kubeclient::kDeployments, in_namespace(name));
+    if (read) {
+      const json::object& deployment = **read;
+      const auto status = [&deployment](std::string_view field) {
+        return kube::integer_at(deployment, "status." + std::string(field));
+      };
+      const std::int64_t wanted = kube::integer_at(deployment, "spec.replicas");
+      if (status("observedGeneration") == kube::generation_of(deployment) &&
+          status("replicas") == wanted && status("updatedReplicas") == wanted &&
+          status("availableReplicas") == wanted) {
+        break;
+      }
+      if (loop.now() > deadline) {
+        fail("deployment " + name + " does not come to its end: " +
+             json::serialize(kube::object_at(deployment, "status")));
+        co_return;
+      }
+    }
+    co_await rt::sleep(loop, 10ms);
+  }
+  trace("rolled out " + name);
+}
+
+rt::Task<void> Cluster::create_deployment(std::string name, std::int64_t replicas) {
+  const json::object labels{{"app", name}};
+  json::object deployment{
+      {"apiVersion", "apps/v1"},
+      {"kind", "Deployment"},
+      {"metadata", {{"name", name}, {"namespace", kNamespace}}},
+      {"spec",
+       {{"replicas", replicas},
+        {"selector", {{"matchLabels", labels}}},
+        {"template",
+         {{"metadata", {{"labels", labels}}},
+          {"spec",
+           {{"containers",
+             json::array{json::object{
+                 {"name", "main"},
+                 {"image", "main:1"},
+                 {"ports", json::array{json::object{{"containerPort", Kubelet::kPort}}}}}}}}}}}}}};
+  const auto made = co_await local.create(kubeclient::kDeployments, std::move(deployment));
+  if (!made) fail("creating " + name + ": " + made.error().message);
+}
+
+rt::Task<void> Cluster::create_service(std::string name) {
+  json::object service{
+      {"apiVersion", "v1"},
+      {"kind", "Service"},
+      {"metadata", {{"name", name}, {"namespace", kNamespace}}},
+      {"spec",
+       {{"selector", {{"app", name}}},
+        {"ports", json::array{json::object{{"port", 80}, {"targetPort", Kubelet::kPort}}}}}}};
+  const auto made = co_await local.create(kubeclient::kServices, std::move(service));
+  if (!made) fail("creating " + name + ": " + made.error().message);
+}
+
+rt::Task<void> Cluster::change(std::string deployment, json::value spec) {
+  trace("change " + deployment + " " + json::serialize(spec));
+  json::object patch{{"spec", std::move(spec)}};
+  const auto made =
+      co_await local.patch(kubeclient::kDeployments, in_namespace(deployment),
+                           kubeclient::PatchType::merge, std::move(patch), {});
+  if (!made) fail("changing " + deployment + ": " + made.error().message);
+}
+
+rt::Task<void> Cluster::scale(std::string deployment, std::int64_t replicas) {
+  return change(std::move(deployment), json::object{{"replicas", replicas}});
+}
+
+rt::Task<void> Cluster::roll(std::string deployment, std::string version) {
+  return change(std::move(deployment),
+                json::object{{"template", {{"metadata", {{"annotations", {{"v", version}}}}}}}});
+}
+
+// --- Callers ------------------------------------------------------------------------------------
+
+struct Cluster::Call {
+  std::string service;
+  SocketAddress to;
+  std::shared_ptr<const proxy::Pod> caller;
+  std::uint64_t number = 0;
+  std::unique_ptr<http::ClientConnection> connection = nullptr;  // kept from call to call
+};
+
+rt::Task<void> Cluster::start_callers(std::string service, int count) {
+  for (int i = 0; i < count; ++i) {
+    const int number = ++callers_made_;
+    const std::string name = fmt::format("caller-{}", number);
+    const auto caller =
+        kubelet.add_caller(name, IpAddress::v4(10, 244, 255, static_cast<std::uint8_t>(number)));
+    network.redirect(name, {.ip = IpAddress::v4(127, 0, 0, 1), .port = proxy::kCapturePort});
+    if (!worker_.listen_in(caller)) fail("cannot listen in " + name);
+    callers_.spawn(call_for_ever(service, caller, Random(random.next())));
+  }
+  co_return;
+}
+
+rt::Task<void> Cluster::call_for_ever(std::string service,
+                                      std::shared_ptr<const proxy::Pod> caller,
+                                      Random random_of_caller) {
+  const auto object = co_await local.get(kubeclient::kServices, in_namespace(service));
+  const auto ip = IpAddress::parse(object ? kube::string_at(**object, "spec.clusterIP") : "");
+  if (!ip) co_return fail("service " + service + " has no address");
+  Call current{.service = service, .to = {.ip = *ip, .port = 80}, .caller = caller};
+  for (;;) {
+    co_await rt::sleep(loop, 1ms + std::chrono::microseconds(random_of_caller.below(40'000)));
+    // Some keep their connection, some do not.
+    if (random_of_caller.below(4) == 0) current.connection.reset();
+    ++current.number;
+    co_await call(current);
+  }
+}
+
+rt::Task<Result<std::string>> ask(http::ClientConnection& connection, std::string path) {
+  codec::RequestHead head{.method = "GET", .target = std::move(path)};
+  head.headers.append("Host", "service");
+  CO_TRY(auto response, co_await connection.exchange(head));
+  CO_TRY(std::string body, co_await http::read_all(response.body, 64 * 1024));
+  if (response.head.status != 200) {
+    co_return tulle::fail(Code::unavailable, fmt::format("{} {}", response.head.status, body));
+  }
+  co_return body;
+}
+
+rt::Task<void> Cluster::call(Call& call) {
+  const Instant start = loop.now();
+  const std::string path = fmt::format("/{}/{}", call.caller->uid, call.number);
+  if (call.connection && !call.connection->reusable()) call.connection.reset();
+  Result<std::string> answer = tulle::fail(Code::refused, "the proxy does not listen");
+  if (!call.connection) {
+    auto stream = co_await network.connect({.to = call.to, .in = call.caller->space});
+    if (stream) {
+      call.connection = std::make_unique<http::ClientConnection>(loop, *std::move(stream));
+    }
+  }
+  if (call.connection) {
+    answer = co_await rt::with_deadline(loop, start + kPatience, ask(*call.connection, path));
+  }
+  trace(path + " " + (answer ? *answer : answer.error().message));
+  if (answer && answer->starts_with(call.service + "-") && answer->ends_with(" " + path)) {
+    ++answered;
+    co_return;
+  }
+  call.connection.reset();
+  const bool nobody = !somebody_[call.service] || nobody_[call.service] >= start;
+  if (!answer && nobody) {
+    ++excused;
+  } else {
+    fail(path + " was answered: " + (answer ? *answer : answer.error().message));
+  }
+}
+
+// --- What must hold -----------------------------------------------------------------------------
+
+void Cluster::publish(mesh::SnapshotPtr snapshot) {
+  snapshot_ = std::move(snapshot);
+  worker_.set_snapshot(snapshot_);
+  trace(fmt::format("snapshot {}", snapshot_->generation()));
+  note_endpoints();
+}
+
+// Whether of the endpoints that the mesh knows of at least one answers, service by service.
+void Cluster::note_endpoints() {
+  if (!snapshot_) return;
+  std::map<std::string, bool> somebody;
+  snapshot_->for_each_service([&](const mesh::Service& service) {
+    bool& any = somebody[service.name.name];
+    for (const mesh::ServicePort& port : service.ports) {
+      for (const mesh::Endpoint& endpoint : port.pickable()) {
+        any = any || kubelet.answers(endpoint.address.ip);
+      }
+    }
+  });
+  for (auto& [service, was] : somebody_) {
+    if (!was) nobody_[service] = loop.now();
+  }
+  somebody_ = std::move(somebody);
+  for (const auto& [service, any] : somebody_) {
+    if (!any) nobody_[service] = loop.now();
+  }
+}
+
+void Cluster::check_limits() {
+  std::map<std::string, PodLimits> found;
+  for (const auto& [key, pod] : kubelet.pods().objects()) {
+    if (kube::is_deleting(*pod)) continue;
+    PodLimits& of = found[std::string(app_of(*pod))];
+    ++of.pods_max;
+    if (kube::is_condition_true(*pod, "Ready")) ++of.available_min;
+  }
+  for (const auto& [deployment, limit] : limits) {
+    const PodLimits& now = found[deployment];
+    if (now.pods_max > limit.pods_max || now.available_min < limit.available_min) {
+      fail(fmt::format("{} has {} pods (at most {}), {} available (at least {})", deployment,
+                       now.pods_max, limit.pods_max, now.available_min, limit.available_min));
+    }
+  }
+}
+
+std::size_t Cluster::pods_of(const std::string& deployment) const {
+  std::size_t count = 0;
+  for (const auto& [key, pod] : kubelet.pods().objects()) count += app_of(*pod) == deployment;
+  return count;
+}
+
+rt::Task<void> Cluster::fail_pods(int count) {
+  int dead = 0;
+  for (int i = 0; i < count; ++i) {
+    co_await rt::sleep(loop, 20ms + std::chrono::milliseconds(random.below(300)));
+    if (dead < 2 && random.below(2) == 0) {
+      dead += kubelet.kill_one() ? 1 : 0;
+    } else if (kubelet.revive_one()) {
+      --dead;
+    } else {
+      dead = 0;  // the dead ones have ended
+    }
+  }
+  while (kubelet.revive_one()) {}
+}
+
+rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
+  using namespace kubeclient;
+  std::vector<std::string> left;
+  for (const Resource& resource :
+       {kDeployments, kReplicaSets, kPods, kServices, kEndpointSlices, kEndpoints, kEvents,
+        kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
+    const auto list =
+        co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
+    if (!list) continue;
+    for (const auto& object : list->items) {
+      left.push_back(std::string(resource.plural) + "/" + std::string(kube::name_of(*object)));
+    }
+  }
+  co_return left;
+}
+
+}  // namespace tulle::sim

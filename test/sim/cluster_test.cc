@@ -1,0 +1,160 @@
+#include "cluster.h"
+
+#include "kubeclient/resources.h"
+#include "rt/sleep.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace tulle::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+// TULLE_SIM_SEED=n runs that seed alone, TULLE_SIM_TRACE=1 shows what happened.
+std::vector<std::uint64_t> seeds(std::uint64_t count) {
+  if (const char* chosen = std::getenv("TULLE_SIM_SEED")) {
+    return {std::strtoull(chosen, nullptr, 10)};
+  }
+  std::vector<std::uint64_t> all;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) all.push_back(seed);
+  return all;
+}
+
+void report(const Cluster& cluster, std::uint64_t seed) {
+  constexpr std::size_t kFailuresShown = 5;
+  for (std::size_t i = 0; i < cluster.failures.size() && i < kFailuresShown; ++i) {
+    ADD_FAILURE() << "TULLE_SIM_SEED=" << seed << ": " << cluster.failures[i];
+  }
+  if (std::getenv("TULLE_SIM_TRACE") == nullptr) return;
+  for (const std::string& line : cluster.history) std::printf("%s\n", line.c_str());
+}
+
+rt::Task<void> nothing_is_left(Cluster& cluster) {
+  const std::string name(Cluster::kNamespace);
+  const auto removed = co_await cluster.local.remove(kubeclient::kNamespaces, {.name = name}, {});
+  if (!removed) cluster.fail("deleting the namespace: " + removed.error().message);
+  const Instant deadline = cluster.loop.now() + 2min;
+  while (co_await cluster.local.get(kubeclient::kNamespaces, {.name = name})) {
+    if (cluster.loop.now() > deadline) {
+      cluster.fail("the namespace does not go");
+      break;
+    }
+    co_await rt::sleep(cluster.loop, 10ms);
+  }
+  for (const std::string& left : co_await cluster.left_in_namespace()) {
+    cluster.fail("still there: " + left);
+  }
+  co_await cluster.until("no pod runs", [&cluster] { return cluster.kubelet.running() == 0; });
+}
+
+// Deploys hello and world, calls them all the time, and changes one thing after the other.
+rt::Task<void> life_of_a_cluster(Cluster& cluster) {
+  co_await cluster.start();
+  co_await cluster.create_deployment("hello", 3);
+  co_await cluster.create_deployment("world", 3);
+  co_await cluster.create_service("hello");
+  co_await cluster.create_service("world");
+  co_await cluster.start_callers("hello", 2);
+  co_await cluster.start_callers("world", 2);
+  co_await cluster.rolled_out("hello");
+  co_await cluster.rolled_out("world");
+
+  // A rolling update with the usual 25 %: of three none may be missing, one may be too many.
+  cluster.limits["world"] = {.pods_max = 4, .available_min = 3};
+  co_await cluster.roll("world", "2");
+  co_await cluster.rolled_out("world");
+  // And one that may neither be more nor all missing, rolled back half-way.
+  co_await cluster.change("world", {{"strategy", {{"rollingUpdate", {{"maxSurge", 0},
+                                                                     {"maxUnavailable", 1}}}}}});
+  cluster.limits["world"] = {.pods_max = 3, .available_min = 2};
+  co_await cluster.roll("world", "3");
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(2000)));
+  co_await cluster.roll("world", "2");
+  co_await cluster.rolled_out("world");
+  cluster.limits.clear();
+
+  co_await cluster.scale("hello", 6);
+  co_await cluster.rolled_out("hello");
+  co_await cluster.scale("hello", 2);
+  co_await cluster.rolled_out("hello");
+  co_await cluster.until("the others have ended",
+                         [&cluster] { return cluster.pods_of("hello") == 2; });
+
+  // Pods that fail, and a rollout and a change of scale in the midst of it.
+  rt::Scope failing(cluster.loop);
+  failing.spawn(cluster.fail_pods(20));
+  co_await cluster.roll("hello", "2");
+  co_await rt::sleep(cluster.loop, 500ms);
+  co_await cluster.scale("world", 5);
+  co_await failing.idle();
+  co_await cluster.rolled_out("hello");
+  co_await cluster.rolled_out("world");
+  if (cluster.answered < 100) cluster.fail("hardly anybody was answered");
+
+  cluster.stop_callers();
+  co_await nothing_is_left(cluster);
+}
+
+TEST(Cluster, answers_every_request_and_keeps_every_limit_whatever_happens) {
+  for (const std::uint64_t seed : seeds(20)) {
+    Cluster cluster(seed);
+    cluster.run(life_of_a_cluster(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Cluster, the_same_seed_gives_the_same_history) {
+  for (const std::uint64_t seed : seeds(2)) {
+    Cluster first(seed);
+    first.run(life_of_a_cluster(first));
+    Cluster second(seed);
+    second.run(life_of_a_cluster(second));
+    EXPECT_EQ(first.trace_hash, second.trace_hash) << "TULLE_SIM_SEED=" << seed;
+    const auto [a, b] = std::ranges::mismatch(first.history, second.history);
+    if (a != first.history.end() && b != second.history.end()) {
+      ADD_FAILURE() << "they part here:\n" << *a << "\n" << *b;
+    }
+  }
+}
+
+// The controllers over a server that fails, loses answers and drops watches.
+rt::Task<void> life_with_faults(Cluster& cluster) {
+  co_await cluster.start();
+  cluster.controllers_client.set_options({.latency_max = 10ms, .unavailable = 5,
+                                          .lost_answers = 5, .conflicts = 10, .lost_watches = 5});
+  co_await cluster.create_deployment("hello", 4);
+  co_await cluster.create_deployment("world", 2);
+  co_await cluster.create_service("hello");
+  co_await rt::sleep(cluster.loop, 3s);
+  co_await cluster.roll("hello", "2");
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
+  co_await cluster.scale("hello", 7);
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
+  co_await cluster.roll("hello", "3");
+  co_await cluster.scale("world", 0);
+  co_await cluster.rolled_out("hello");
+  co_await cluster.rolled_out("world");
+  cluster.controllers_client.set_options({});
+  co_await cluster.until("just the right pods are there", [&cluster] {
+    return cluster.pods_of("hello") == 7 && cluster.pods_of("world") == 0;
+  });
+  cluster.controllers_client.set_options({.latency_max = 10ms, .unavailable = 5,
+                                          .lost_answers = 5, .conflicts = 10, .lost_watches = 5});
+  co_await nothing_is_left(cluster);
+}
+
+TEST(Controllers, come_to_the_wanted_state_over_an_unreliable_client) {
+  for (const std::uint64_t seed : seeds(20)) {
+    Cluster cluster(seed);
+    cluster.run(life_with_faults(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace tulle::sim
