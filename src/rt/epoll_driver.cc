@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
@@ -14,6 +15,7 @@ namespace tulle::rt {
 namespace {
 
 constexpr int kEventsPerWaitMax = 256;
+constexpr std::int64_t kWaitMsMax = 60'000;
 
 Duration read_clock(clockid_t clock) {
   timespec now{};
@@ -51,7 +53,16 @@ bool EpollDriver::wait(Instant deadline) {
     limit = &timeout;
   }
   std::array<epoll_event, kEventsPerWaitMax> events;
-  const int count = ::epoll_pwait2(epoll_.get(), events.data(), kEventsPerWaitMax, limit, nullptr);
+  int count = ::epoll_pwait2(epoll_.get(), events.data(), kEventsPerWaitMax, limit, nullptr);
+  if (count < 0 && errno == ENOSYS) {
+    // Kernels before 5.11, and valgrind: milliseconds, rounded up.
+    const int ms = limit == nullptr ? -1
+                                    : static_cast<int>(std::min<std::int64_t>(
+                                          timeout.tv_sec * 1000 + (timeout.tv_nsec + 999'999) /
+                                                                      1'000'000,
+                                          kWaitMsMax));
+    count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWaitMax, ms);
+  }
   CHECK(count >= 0 || errno == EINTR);
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
