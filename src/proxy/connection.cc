@@ -29,8 +29,8 @@ struct TcpFlow {
 };
 
 mesh::Decision route_connection(const Context& context, const Downstream& downstream) {
-  return mesh::route(*context.snapshot, {.listener = downstream.listener,
-                                         .destination = downstream.destination});
+  return mesh::route(*context.snapshot,
+                     {.listener = downstream.listener, .destination = downstream.destination});
 }
 
 // To the address itself: a pod's own, or one outside.
@@ -38,9 +38,8 @@ rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
   ++record.attempts;
   record.route_reason = mesh::to_string(decision.reason);
   record.upstream_address = decision.address;
-  CO_TRY(upstream,
-         co_await context.upstreams.connect(decision.address, downstream.workload_address,
-                                            context.snapshot->networks()));
+  CO_TRY(upstream, co_await context.upstreams.connect(decision.address, downstream.workload_address,
+                                                      context.snapshot->networks()));
   co_return Result<void>();
 }
 
@@ -115,9 +114,8 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
                           Downstream downstream, std::string received,
                           std::optional<Chosen> chosen = std::nullopt) {
-  const http::ConnectionContext connection{.local = downstream.destination,
-                                           .peer = downstream.peer,
-                                           .received = received};
+  const http::ConnectionContext connection{
+      .local = downstream.destination, .peer = downstream.peer, .received = received};
   HttpFlow flow(context, std::move(downstream), std::move(chosen));
   co_await http::serve_connection(context.loop, std::move(stream), flow, context.server_options,
                                   connection);
@@ -158,8 +156,8 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {
-    outcome = fail(Code::closed, flow.record.error.empty() ? "the client sent nothing"
-                                                           : flow.record.error);
+    outcome = fail(Code::closed,
+                   flow.record.error.empty() ? "the client sent nothing" : flow.record.error);
   } else {
     if (!flow.upstream) {
       flow.record.attempts = 0;  // dialling was given up, not refused

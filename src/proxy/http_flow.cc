@@ -157,10 +157,13 @@ rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchang
     const bool unprocessed = (*connection)->request_progress() == http::RequestProgress::unsent;
     const bool harmless = is_safe(head.method) && body == nullptr;
     const bool again = (unprocessed || harmless) && !(*connection)->response_started();
+    // A kept connection that turns out to be stale says nothing of its endpoint.
+    const bool stale = (*connection)->reused();
+    if (stale) --attempts.count;
     if (!again || !attempts.may_go_on()) {
       co_return co_await answer(exchange, status_for(attempts.last), attempts.last.message, record);
     }
-    if ((*connection)->reused()) {
+    if (stale) {
       attempts.fresh = true;
     } else {
       attempts.failed.push_back(*choice.endpoint);
@@ -171,13 +174,12 @@ rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchang
 rt::Task<Result<std::unique_ptr<http::ClientConnection>>> HttpFlow::connection_to(
     const SocketAddress& endpoint, bool fresh) {
   if (!fresh) {
-    auto idle = context_.upstreams.take(
-        {.caller = downstream_.workload_address, .endpoint = endpoint});
+    auto idle =
+        context_.upstreams.take({.caller = downstream_.workload_address, .endpoint = endpoint});
     if (idle) co_return std::move(idle);
   }
-  CO_TRY(auto stream,
-         co_await context_.upstreams.connect(endpoint, downstream_.workload_address,
-                                             context_.snapshot->networks()));
+  CO_TRY(auto stream, co_await context_.upstreams.connect(endpoint, downstream_.workload_address,
+                                                          context_.snapshot->networks()));
   co_return std::make_unique<http::ClientConnection>(context_.loop, std::move(stream));
 }
 
@@ -218,8 +220,7 @@ rt::Task<Result<void>> HttpFlow::relay(http::Response& response, http::Exchange&
 rt::Task<Result<void>> HttpFlow::stream(http::Response& response, http::Exchange& exchange,
                                         std::optional<std::string_view> first) {
   using Flush = http::Exchange::Flush;
-  CO_TRY_VOID(co_await exchange.start(response.head,
-                                      first ? Flush::with_first_write : Flush::now));
+  CO_TRY_VOID(co_await exchange.start(response.head, first ? Flush::with_first_write : Flush::now));
   for (;;) {
     if (first) CO_TRY_VOID(co_await exchange.write(*first));
     const auto next = co_await response.body.read();
@@ -232,9 +233,8 @@ rt::Task<Result<void>> HttpFlow::stream(http::Response& response, http::Exchange
   }
 }
 
-rt::Task<void> HttpFlow::relay_upgrade(http::ClientConnection& connection,
-                                       http::Response& response, http::Exchange& exchange,
-                                       obs::AccessRecord& record) {
+rt::Task<void> HttpFlow::relay_upgrade(http::ClientConnection& connection, http::Response& response,
+                                       http::Exchange& exchange, obs::AccessRecord& record) {
   record.status = kSwitchingProtocols;
   const auto downstream = co_await exchange.upgrade(response.head);
   if (!downstream) {

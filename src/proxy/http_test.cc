@@ -3,6 +3,7 @@
 namespace tulle::proxy {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::EndsWith;
 using testing::HasSubstr;
@@ -91,6 +92,19 @@ TEST_F(ProxyTest, a_kept_connection_that_died_is_replaced) {
     wire.say(request("/", method, "Content-Length: 0\r\n"));
     EXPECT_EQ(body_of(wire.hear()), "world-0") << method;
   }
+}
+
+TEST_F(ProxyTest, a_stale_connection_costs_no_try) {
+  make_servers(4);
+  http::Wire wire = dial();
+  for (int i = 0; i < 4; ++i) ask(wire, "/");
+  ASSERT_THAT(counts(), ElementsAre(1, 1, 1, 1));
+  wire.say(request("/hang"));
+  ASSERT_THAT(counts(), ElementsAre(2, 1, 1, 1));
+  // The kept connection of the first ends, two refuse, and one is left to hang.
+  for (std::size_t i = 0; i < 3; ++i) network.kill(servers[i].address.ip);
+  sim.settle();
+  EXPECT_THAT(counts(), ElementsAre(2, 1, 1, 2));
 }
 
 TEST_F(ProxyTest, a_server_that_closes_each_connection_serves_every_request) {
@@ -207,8 +221,8 @@ TEST_F(ProxyTest, an_upgrade_becomes_a_tunnel) {
   make_servers(1);
   http::Wire wire = dial();
   wire.say(request("/upgrade", "GET", "Connection: Upgrade\r\nUpgrade: echo\r\n") + "early");
-  EXPECT_THAT(wire.hear(), AllOf(HasSubstr(" 101 "), HasSubstr("Upgrade: echo"),
-                                 EndsWith("\r\n\r\nearly")));
+  EXPECT_THAT(wire.hear(),
+              AllOf(HasSubstr(" 101 "), HasSubstr("Upgrade: echo"), EndsWith("\r\n\r\nearly")));
   wire.say("more");
   EXPECT_EQ(wire.hear(), "more");
   wire.half_close();

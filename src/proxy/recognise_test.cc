@@ -42,9 +42,8 @@ TEST(Recognise, tells_a_request_line_from_anything_else) {
 }
 
 TEST(Recognise, never_changes_its_mind_as_more_bytes_come) {
-  for (const std::string_view text :
-       {"GET /a HTTP/1.1\r\n", "POST http://a HTTP/1.1", "HELO there",
-        "A-VERY-LONG-VERB-INDEED-AND-MORE /"}) {
+  for (const std::string_view text : {"GET /a HTTP/1.1\r\n", "POST http://a HTTP/1.1", "HELO there",
+                                      "A-VERY-LONG-VERB-INDEED-AND-MORE /"}) {
     Recognised before = Recognised::undecided;
     for (std::size_t size = 0; size <= text.size(); ++size) {
       const Recognised now = recognise(text.substr(0, size));

@@ -4,6 +4,7 @@
 namespace tulle::proxy {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 
 // What is no HTTP, and who else may call.
@@ -114,8 +115,9 @@ TEST_F(TcpTest, a_pods_own_address_leads_to_that_pod_and_shows_the_caller) {
   EXPECT_EQ((*accepted)->peer_address().ip, client->address);
   const std::string_view bytes = "GET / HTTP/1.1\r\n\r\n";
   ASSERT_TRUE(stream->try_write(std::span(&bytes, 1)));
-  http::Wire server(sim, sim.loop.run(network.connect(
-                             {.to = servers[0].address, .in = servers[0].pod->space})).value());
+  http::Wire server(
+      sim, sim.loop.run(network.connect({.to = servers[0].address, .in = servers[0].pod->space}))
+               .value());
   sim.settle();
   std::array<char, 64> buffer;
   const auto attempt = (*accepted)->try_read(buffer);
@@ -139,9 +141,13 @@ class FrontDoorTest : public ProxyTest {
     service.ports[0].node_port = 30080;
     make_servers(2);
     auto ingress = std::make_shared<mesh::IngressTable>();
-    ingress->add({.ingress = "default/web", .host = "shop.example", .path = "/api",
+    ingress->add({.ingress = "default/web",
+                  .host = "shop.example",
+                  .path = "/api",
                   .backend = {.service = {"default", "world"}, .port_number = 80}});
-    ingress->add({.ingress = "default/web", .host = "shop.example", .path = "/gone",
+    ingress->add({.ingress = "default/web",
+                  .host = "shop.example",
+                  .path = "/gone",
                   .backend = {.service = {"default", "nobody"}, .port_number = 80}});
     builder.set_ingress(std::move(ingress));
     publish();

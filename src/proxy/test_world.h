@@ -18,7 +18,6 @@
 
 namespace tulle::proxy {
 
-using namespace std::chrono_literals;
 using mesh::testing::at;
 using mesh::testing::ip;
 
@@ -65,7 +64,7 @@ class World final : public http::Handler {
     Dropped guard{this};
     static_cast<void>(co_await exchange.start({}));
     for (;;) {
-      while (pieces.empty()) co_await rt::sleep(loop_, 1ms);
+      while (pieces.empty()) co_await rt::sleep(loop_, std::chrono::milliseconds(1));
       const std::string piece = std::move(pieces.front());
       pieces.pop_front();
       if (piece.empty()) break;
@@ -167,6 +166,7 @@ class ProxyTest : public testing::Test {
     mesh::Service full = service;
     for (mesh::ServicePort& port : full.ports) {
       port.endpoints.clear();
+      port.endpoints.reserve(servers.size());
       for (const Server& server : servers) {
         const auto health = health_of.find(server.address);
         port.endpoints.push_back(
@@ -206,6 +206,7 @@ class ProxyTest : public testing::Test {
   }
   std::vector<int> counts() const {
     std::vector<int> all;
+    all.reserve(servers.size());
     for (const Server& server : servers) all.push_back(server.world->requests);
     return all;
   }
@@ -220,9 +221,12 @@ class ProxyTest : public testing::Test {
   std::shared_ptr<PodTable> pods = std::make_shared<PodTable>();
   std::vector<Server> servers;
   std::shared_ptr<Pod> client;
-  Worker worker{sim.loop, network, Random(2), metrics,
-                {.front_door = {.ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1),
-                                                         .port = 8080}}}};
+  Worker worker{
+      sim.loop,
+      network,
+      Random(2),
+      metrics,
+      {.front_door = {.ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8080}}}};
 };
 
 }  // namespace tulle::proxy
