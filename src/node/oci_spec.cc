@@ -157,8 +157,8 @@ Result<std::uint32_t> resolve_group(std::string_view name, std::string_view grou
   const auto line = find_line(group, 0, name);
   const auto gid = line.size() > 2 ? number(line[2]) : std::nullopt;
   if (gid) return *gid;
-  return failf(Code::invalid_argument, "the image's user names group \"{}\", which it does not have",
-               name);
+  return failf(Code::invalid_argument,
+               "the image's user names group \"{}\", which it does not have", name);
 }
 
 }  // namespace

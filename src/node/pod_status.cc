@@ -80,7 +80,8 @@ std::string_view phase_of(const json::object& pod, const PodView& view) {
   return all_ran ? "Running" : "Pending";
 }
 
-std::string names_where(const std::vector<ContainerView>& views, bool (*fits)(const ContainerView&)) {
+std::string names_where(const std::vector<ContainerView>& views,
+                        bool (*fits)(const ContainerView&)) {
   std::string out;
   for (const ContainerView& view : views) {
     if (!fits(view)) continue;
