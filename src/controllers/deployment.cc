@@ -4,8 +4,8 @@
 #include "kube/names.h"
 #include "kube/selector.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -43,13 +43,21 @@ json::value plain_template(const json::object& object) {
 }
 
 SetSize size_of(const json::object& set) {
-  return {.spec = replicas_of(set),
-          .available = kube::integer_at(set, "status.availableReplicas")};
+  return {.spec = replicas_of(set), .available = kube::integer_at(set, "status.availableReplicas")};
 }
 
 std::vector<SetSize> sizes_of(const std::vector<ObjectPtr>& sets) {
   std::vector<SetSize> sizes;
   for (const ObjectPtr& set : sets) sizes.push_back(size_of(*set));
+  return sizes;
+}
+
+// With the pods that a set was told to give up and still has: they take up the room of new ones.
+std::vector<SetSize> sizes_held_by(const std::vector<ObjectPtr>& sets) {
+  std::vector<SetSize> sizes = sizes_of(sets);
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    sizes[i].spec = std::max(sizes[i].spec, kube::integer_at(*sets[i], "status.replicas"));
+  }
   return sizes;
 }
 
@@ -67,19 +75,18 @@ void annotate_scale(json::object& set, const json::object& deployment) {
   kube::set_annotation(set, kMax, std::to_string(wanted + surge_of(deployment)));
 }
 
-json::object set_from(const json::object& deployment, std::string_view hash,
-                      std::int64_t replicas, std::int64_t revision) {
-  json::object set{
-      {"apiVersion", "apps/v1"},
-      {"kind", "ReplicaSet"},
-      {"metadata",
-       {{"name", fmt::format("{}-{}", kube::name_of(deployment), hash)},
-        {"namespace", kube::namespace_of(deployment)},
-        {"ownerReferences", json::array{kube::controller_reference_to(deployment)}}}},
-      {"spec",
-       {{"replicas", replicas},
-        {"selector", kube::object_at(deployment, "spec.selector")},
-        {"template", kube::object_at(deployment, "spec.template")}}}};
+json::object set_from(const json::object& deployment, std::string_view hash, std::int64_t replicas,
+                      std::int64_t revision) {
+  json::object set{{"apiVersion", "apps/v1"},
+                   {"kind", "ReplicaSet"},
+                   {"metadata",
+                    {{"name", fmt::format("{}-{}", kube::name_of(deployment), hash)},
+                     {"namespace", kube::namespace_of(deployment)},
+                     {"ownerReferences", json::array{kube::controller_reference_to(deployment)}}}},
+                   {"spec",
+                    {{"replicas", replicas},
+                     {"selector", kube::object_at(deployment, "spec.selector")},
+                     {"template", kube::object_at(deployment, "spec.template")}}}};
   if (const auto ready = kube::integer_at(deployment, "spec.minReadySeconds"); ready != 0) {
     kube::set_at(set, "spec.minReadySeconds", ready);
   }
@@ -105,7 +112,8 @@ void for_each_set(const ObjectPtr& newest, const std::vector<ObjectPtr>& old, Vi
 }  // namespace
 
 DeploymentController::DeploymentController(Shared& shared)
-    : shared_(shared), queue_(shared.loop),
+    : shared_(shared),
+      queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
   shared_.deployments.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     queue_.add(kube::key_of(after ? *after : *before));
@@ -205,8 +213,8 @@ rt::Task<ApiResult<void>> DeploymentController::ensure_newest(ObjectPtr deployme
     // Rolled back: an old template is the current one again.
     json::object changed = *sets.newest;
     kube::set_annotation(changed, kRevision, std::to_string(last + 1));
-    CO_TRY(sets.newest, co_await shared_.client.update(kubeclient::kReplicaSets,
-                                                       std::move(changed), {}));
+    CO_TRY(sets.newest,
+           co_await shared_.client.update(kubeclient::kReplicaSets, std::move(changed), {}));
     shared_.replica_sets.observe(sets.newest);
   }
   const std::string_view revision = kube::annotation_of(*sets.newest, kRevision);
@@ -216,8 +224,8 @@ rt::Task<ApiResult<void>> DeploymentController::ensure_newest(ObjectPtr deployme
   }
   json::object annotated = *current;
   kube::set_annotation(annotated, kRevision, revision);
-  CO_TRY(const ObjectPtr written, co_await shared_.client.update(kubeclient::kDeployments,
-                                                                 std::move(annotated), {}));
+  CO_TRY(const ObjectPtr written,
+         co_await shared_.client.update(kubeclient::kDeployments, std::move(annotated), {}));
   shared_.deployments.observe(written);
   co_return ApiResult<void>();
 }
@@ -227,18 +235,17 @@ rt::Task<ApiResult<void>> DeploymentController::create_newest(ObjectPtr deployme
                                                               std::int64_t revision) {
   std::optional<std::int32_t> collisions;
   if (kube::find(*deployment, "status.collisionCount") != nullptr) {
-    collisions =
-        static_cast<std::int32_t>(kube::integer_at(*deployment, "status.collisionCount"));
+    collisions = static_cast<std::int32_t>(kube::integer_at(*deployment, "status.collisionCount"));
   }
   const std::string hash = kube::template_hash(plain_template(*deployment), collisions);
-  auto created = co_await shared_.client.create(
-      kubeclient::kReplicaSets, set_from(*deployment, hash, replicas, revision));
+  auto created = co_await shared_.client.create(kubeclient::kReplicaSets,
+                                                set_from(*deployment, hash, replicas, revision));
   if (!created && created.error().is(kube::Reason::already_exists)) {
     // Another template has this hash: the next try takes another one.
     json::object changed = *shared_.deployments.get(kube::key_of(*deployment));
     kube::set_at(changed, "status.collisionCount", collisions.value_or(0) + 1);
-    CO_TRY(const ObjectPtr written, co_await shared_.client.update(kubeclient::kDeployments,
-                                                                   std::move(changed), "status"));
+    CO_TRY(const ObjectPtr written,
+           co_await shared_.client.update(kubeclient::kDeployments, std::move(changed), "status"));
     shared_.deployments.observe(written);
     co_return created.error();
   }
@@ -288,10 +295,10 @@ rt::Task<ApiResult<void>> DeploymentController::roll(ObjectPtr deployment, Sets&
   const std::int64_t wanted = replicas_of(*deployment);
   const RolloutLimits limits = rollout_limits(*deployment, wanted);
   const SetSize none{};
-  const std::int64_t first = next_new_size(wanted, none, sizes_of(sets.old), limits);
+  const std::int64_t first = next_new_size(wanted, none, sizes_held_by(sets.old), limits);
   CO_TRY_VOID(co_await ensure_newest(deployment, sets, first));
   const SetSize newest = size_of(*sets.newest);
-  const std::int64_t up = next_new_size(wanted, newest, sizes_of(sets.old), limits);
+  const std::int64_t up = next_new_size(wanted, newest, sizes_held_by(sets.old), limits);
   if (up != newest.spec) co_return co_await scale(deployment, sets.newest, up);
   // A status that does not know yet how many pods there should be says nothing of availability.
   if (kube::integer_at(*sets.newest, "status.observedGeneration") <
@@ -342,8 +349,8 @@ rt::Task<ApiResult<void>> DeploymentController::scale(ObjectPtr deployment, Obje
     shared_.events.record(
         *deployment, {.reason = "ScalingReplicaSet",
                       .message = fmt::format("Scaled {} replica set {} from {} to {}",
-                                             replicas > before ? "up" : "down",
-                                             kube::name_of(*set), before, replicas)});
+                                             replicas > before ? "up" : "down", kube::name_of(*set),
+                                             before, replicas)});
   }
   co_return ApiResult<void>();
 }
