@@ -2,9 +2,9 @@
 
 #include "codec/json.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <string>
 
@@ -84,26 +84,40 @@ TEST(Slices, say_where_a_service_leads_and_how_the_pods_are) {
   };
   const std::vector<Row> rows = {
       {"none", kNamedPort, {}, ":"},
-      {"in order of address, not of text", kNamedPort,
+      {"in order of address, not of text",
+       kNamedPort,
        {{.name = "b", .ip = "10.244.0.10"}, {.name = "a", .ip = "10.244.0.9"}},
        "8080 : 10.244.0.9 10.244.0.10"},
       {"not ready", kNamedPort, {{.ready = false}}, "8080 : 10.244.0.2!"},
-      {"not ready, but to be published", kNamedPort, {{.ready = false}}, "8080 : 10.244.0.2-",
+      {"not ready, but to be published",
+       kNamedPort,
+       {{.ready = false}},
+       "8080 : 10.244.0.2-",
        true},
       {"terminating and still serving", kNamedPort, {{.deleting = true}}, "8080 : 10.244.0.2!st"},
-      {"terminating and not serving", kNamedPort, {{.ready = false, .deleting = true}},
+      {"terminating and not serving",
+       kNamedPort,
+       {{.ready = false, .deleting = true}},
        "8080 : 10.244.0.2!t"},
-      {"without an address, or ended", kNamedPort,
-       {{.ip = ""}, {.name = "b", .phase = "Succeeded"}, {.name = "c", .phase = "Failed"}}, ":"},
-      {"a named port that differs", kNamedPort,
-       {{}, {.name = "b", .ip = "10.244.0.3", .http_port = 9090},
+      {"without an address, or ended",
+       kNamedPort,
+       {{.ip = ""}, {.name = "b", .phase = "Succeeded"}, {.name = "c", .phase = "Failed"}},
+       ":"},
+      {"a named port that differs",
+       kNamedPort,
+       {{},
+        {.name = "b", .ip = "10.244.0.3", .http_port = 9090},
         {.name = "c", .ip = "10.244.0.4"}},
        "8080 : 10.244.0.2 10.244.0.4; 9090 : 10.244.0.3"},
       {"a named port that a pod does not have", kNamedPort, {{.http_port = 0}}, ": 10.244.0.2"},
-      {"numbers", R"([{"port":80},{"name":"b","port":81,"targetPort":8081}])", {{}},
+      {"numbers",
+       R"([{"port":80},{"name":"b","port":81,"targetPort":8081}])",
+       {{}},
        "80 8081 : 10.244.0.2"},
       {"another protocol's port of that name",
-       R"([{"port":53,"targetPort":"http","protocol":"UDP"}])", {{}}, ": 10.244.0.2"},
+       R"([{"port":53,"targetPort":"http","protocol":"UDP"}])",
+       {{}},
+       ": 10.244.0.2"},
   };
   for (const Row& row : rows) {
     std::vector<ObjectPtr> pods;

@@ -25,8 +25,7 @@ std::string uid_in(const json::object& reference) {
 
 }  // namespace
 
-GarbageController::GarbageController(Shared& shared,
-                                     const std::vector<kubeclient::Cache*>& caches)
+GarbageController::GarbageController(Shared& shared, const std::vector<kubeclient::Cache*>& caches)
     : shared_(shared) {
   for (kubeclient::Cache* cache : caches) {
     auto tracked = std::make_unique<Tracked>(shared.loop, *cache, tracked_.size());
@@ -90,8 +89,7 @@ void GarbageController::see(Tracked& tracked, const ObjectPtr& before, const Obj
   }
 }
 
-rt::Task<ApiResult<Reconciled>> GarbageController::reconcile(Tracked& tracked,
-                                                             NamespacedName key) {
+rt::Task<ApiResult<Reconciled>> GarbageController::reconcile(Tracked& tracked, NamespacedName key) {
   const ObjectPtr object = tracked.cache.get(key);
   if (!object) co_return Reconciled{};
   if (kube::is_deleting(*object)) {
@@ -117,13 +115,13 @@ rt::Task<ApiResult<void>> GarbageController::collect(Tracked& tracked, ObjectPtr
     for_each_owner(*object, [&](const json::object& reference) {
       const kubeclient::Cache* cache = cache_of(reference);
       if (cache == nullptr) return;
-      const NamespacedName key{
-          .namespace_ = cache->resource().namespaced ? std::string(kube::namespace_of(*object))
-                                                     : std::string(),
-          .name = std::string(kube::string_at(reference, "name"))};
+      const NamespacedName key{.namespace_ = cache->resource().namespaced
+                                                 ? std::string(kube::namespace_of(*object))
+                                                 : std::string(),
+                               .name = std::string(kube::string_at(reference, "name"))};
       const ObjectPtr owner = cache->get(key);
-      blocked = blocked || (owner && kube::is_deleting(*owner) &&
-                            kube::has_finalizer(*owner, kForeground));
+      blocked = blocked ||
+                (owner && kube::is_deleting(*owner) && kube::has_finalizer(*owner, kForeground));
     });
     if (!blocked) co_return ApiResult<void>();
   }
@@ -132,8 +130,8 @@ rt::Task<ApiResult<void>> GarbageController::collect(Tracked& tracked, ObjectPtr
   if (!blocked) {
     // The cache may be behind: what decides is the server's word.
     for (const auto& reference : references) {
-      CO_TRY(const bool gone, co_await is_gone(kube::key_of(*object),
-                                               kube::object_or_empty(reference)));
+      CO_TRY(const bool gone,
+             co_await is_gone(kube::key_of(*object), kube::object_or_empty(reference)));
       if (!gone) co_return ApiResult<void>();
     }
   }
@@ -210,8 +208,7 @@ rt::Task<ApiResult<void>> GarbageController::drop_finalizer(Tracked& tracked, Ob
 }
 
 const kubeclient::Cache* GarbageController::cache_of(const json::object& reference) const {
-  const auto [group, version] =
-      kube::split_api_version(kube::string_at(reference, "apiVersion"));
+  const auto [group, version] = kube::split_api_version(kube::string_at(reference, "apiVersion"));
   const std::string_view kind = kube::string_at(reference, "kind");
   for (const auto& tracked : tracked_) {
     const auto& resource = tracked->cache.resource();

@@ -49,8 +49,8 @@ class GarbageController final {
 
   Shared& shared_;
   std::vector<std::unique_ptr<Tracked>> tracked_;
-  std::set<std::string, std::less<>> alive_;                            // uids
-  std::map<std::string, std::set<Place>, std::less<>> dependents_;      // by the owner's uid
+  std::set<std::string, std::less<>> alive_;                        // uids
+  std::map<std::string, std::set<Place>, std::less<>> dependents_;  // by the owner's uid
 };
 
 }  // namespace tulle::controllers

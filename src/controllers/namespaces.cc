@@ -15,7 +15,9 @@ constexpr Duration kLookAgain = std::chrono::milliseconds(200);
 NamespaceController::NamespaceController(Shared& shared,
                                          std::vector<kubeclient::Resource> resources,
                                          std::string ca_pem)
-    : shared_(shared), resources_(std::move(resources)), ca_pem_(std::move(ca_pem)),
+    : shared_(shared),
+      resources_(std::move(resources)),
+      ca_pem_(std::move(ca_pem)),
       queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
   shared_.namespaces.on_change([this](const ObjectPtr&, const ObjectPtr& after) {
@@ -59,8 +61,8 @@ rt::Task<ApiResult<Reconciled>> NamespaceController::empty(ObjectPtr space) {
   // What cannot be removed now must not keep the rest from going.
   ApiResult<void> failed;
   for (const kubeclient::Resource& resource : resources_) {
-    const auto list = co_await shared_.client.list(
-        resource, {.namespace_ = std::string(kube::name_of(*space))});
+    const auto list =
+        co_await shared_.client.list(resource, {.namespace_ = std::string(kube::name_of(*space))});
     if (!list) {
       failed = list.error();
       continue;

@@ -2,8 +2,8 @@
 
 #include "base/random.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <string>
 #include <utility>

@@ -3,8 +3,8 @@
 #include "base/random.h"
 #include "codec/json.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -37,8 +37,7 @@ TEST(Rollout, limits_round_surge_up_and_unavailable_down) {
   };
   for (const Row& row : rows) {
     const auto strategy = codec::parse_json(row.rolling_update);
-    const boost::json::object deployment{
-        {"spec", {{"strategy", {{"rollingUpdate", *strategy}}}}}};
+    const boost::json::object deployment{{"spec", {{"strategy", {{"rollingUpdate", *strategy}}}}}};
     const RolloutLimits limits = rollout_limits(deployment, row.replicas);
     EXPECT_EQ(limits.surge, row.surge) << row.rolling_update << " of " << row.replicas;
     EXPECT_EQ(limits.unavailable, row.unavailable) << row.rolling_update << " of " << row.replicas;
@@ -54,15 +53,15 @@ TEST(Rollout, the_new_set_grows_into_the_room_that_surge_leaves) {
     std::int64_t next;
   };
   const std::vector<Row> rows = {
-      {3, {}, {}, {1, 0}, 3},                          // the first rollout
-      {4, {}, {{4, 4}}, {1, 1}, 1},                    // surge only
-      {4, {1, 1}, {{4, 4}}, {1, 1}, 1},                // no room until the old one shrinks
-      {4, {1, 1}, {{3, 3}}, {1, 1}, 2},                //
-      {4, {3, 3}, {}, {1, 1}, 4},                      // never above what is wanted
-      {4, {6, 6}, {{1, 1}}, {1, 1}, 4},                // scaled down
-      {4, {0, 0}, {{3, 3}, {4, 4}}, {1, 1}, 0},        // too many already
-      {10, {2, 0}, {{3, 3}, {4, 1}}, {3, 2}, 6},       //
-      {0, {0, 0}, {{2, 2}}, {1, 0}, 0},                // nothing is wanted
+      {3, {}, {}, {1, 0}, 3},                     // the first rollout
+      {4, {}, {{4, 4}}, {1, 1}, 1},               // surge only
+      {4, {1, 1}, {{4, 4}}, {1, 1}, 1},           // no room until the old one shrinks
+      {4, {1, 1}, {{3, 3}}, {1, 1}, 2},           //
+      {4, {3, 3}, {}, {1, 1}, 4},                 // never above what is wanted
+      {4, {6, 6}, {{1, 1}}, {1, 1}, 4},           // scaled down
+      {4, {0, 0}, {{3, 3}, {4, 4}}, {1, 1}, 0},   // too many already
+      {10, {2, 0}, {{3, 3}, {4, 1}}, {3, 2}, 6},  //
+      {0, {0, 0}, {{2, 2}}, {1, 0}, 0},           // nothing is wanted
   };
   for (const Row& row : rows) {
     EXPECT_EQ(next_new_size(row.wanted, row.newest, row.old, row.limits), row.next)
@@ -172,8 +171,7 @@ TEST(Rollout, a_rollout_stays_within_its_limits_and_ends) {
     const auto wanted = static_cast<std::int64_t>(1 + random.below(20));
     Simulated rollout{.wanted = wanted, .limits = {}, .newest = {}, .old = {}};
     rollout.limits.surge = static_cast<std::int64_t>(random.below(5));
-    rollout.limits.unavailable =
-        std::min(wanted, static_cast<std::int64_t>(random.below(5)));
+    rollout.limits.unavailable = std::min(wanted, static_cast<std::int64_t>(random.below(5)));
     if (rollout.limits.surge == 0 && rollout.limits.unavailable == 0) rollout.limits.surge = 1;
     // One or two old sets that hold what is wanted; some of their pods may be broken.
     const auto first = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(wanted)));

@@ -30,8 +30,13 @@ std::uint64_t version_number(const ObjectPtr& object) {
 
 Cache::Cache(rt::Loop& loop, Client& client, Random random, const Resource& resource,
              ListOptions options)
-    : loop_(loop), client_(client), random_(random), resource_(resource),
-      options_(std::move(options)), synced_(loop), scope_(loop) {}
+    : loop_(loop),
+      client_(client),
+      random_(random),
+      resource_(resource),
+      options_(std::move(options)),
+      synced_(loop),
+      scope_(loop) {}
 
 void Cache::start() { scope_.spawn(follow()); }
 
@@ -66,8 +71,8 @@ rt::Task<void> Cache::follow() {
       resource_version_.clear();
       continue;
     }
-    log::debug("watching failed; trying again", {{"resource", std::string(resource_.plural)},
-                                                 {"why", status.message}});
+    log::debug("watching failed; trying again",
+               {{"resource", std::string(resource_.plural)}, {"why", status.message}});
     const double jitter = random_.unit() * static_cast<double>(pause.count());
     co_await rt::sleep(loop_, pause / 2 + Duration(static_cast<std::int64_t>(jitter)));
     pause = std::min(pause * 2, kPauseMax);

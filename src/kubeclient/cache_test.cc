@@ -3,9 +3,9 @@
 #include "http/test_wire.h"
 #include "kubeclient/resources.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <deque>
 #include <list>
@@ -22,13 +22,13 @@ using testing::IsEmpty;
 
 ObjectPtr object(std::string_view name, int version, std::string_view value = "",
                  std::string_view uid = "u") {
-  return std::make_shared<const boost::json::object>(boost::json::object{
-      {"metadata",
-       {{"namespace", "default"},
-        {"name", name},
-        {"uid", uid},
-        {"resourceVersion", std::to_string(version)}}},
-      {"value", value}});
+  return std::make_shared<const boost::json::object>(
+      boost::json::object{{"metadata",
+                           {{"namespace", "default"},
+                            {"name", name},
+                            {"uid", uid},
+                            {"resourceVersion", std::to_string(version)}}},
+                          {"value", value}});
 }
 
 WatchEvent bookmark(int version) {
@@ -67,9 +67,7 @@ class ScriptedApi final : public Client {
   }
 
   rt::Task<ApiResult<ObjectPtr>> get(Resource, ObjectKey) override { return unused(); }
-  rt::Task<ApiResult<ObjectPtr>> create(Resource, boost::json::object) override {
-    return unused();
-  }
+  rt::Task<ApiResult<ObjectPtr>> create(Resource, boost::json::object) override { return unused(); }
   rt::Task<ApiResult<ObjectPtr>> update(Resource, boost::json::object, std::string) override {
     return unused();
   }

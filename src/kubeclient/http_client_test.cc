@@ -6,9 +6,9 @@
 #include "kubeclient/events.h"
 #include "kubeclient/resources.h"
 
-#include <boost/json.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <string>
 #include <vector>
@@ -30,7 +30,7 @@ class ScriptedServer final : public http::Handler {
     int status = 200;
     std::string body = {};
   };
-  std::vector<std::string> asked;  // "PUT /path [type] body"
+  std::vector<std::string> asked;   // "PUT /path [type] body"
   std::vector<std::string> fields;  // Accept and Authorization
   Answer answer;
   std::vector<std::string> watch_lines;  // written one by one to requests with watch=true
@@ -73,9 +73,9 @@ class HttpClientTest : public testing::Test {
  protected:
   HttpClientTest()
       : server(sim.loop, *network.listen({.at = kServer}), handler, {}),
-        client(*HttpClient::create(sim.loop, network,
-                                   {.host = "localhost", .port = 6443, .tls = false,
-                                    .token = "secret"})) {}
+        client(*HttpClient::create(
+            sim.loop, network,
+            {.host = "localhost", .port = 6443, .tls = false, .token = "secret"})) {}
 
   template <class T>
   auto run(rt::Task<T> task) {
@@ -99,8 +99,8 @@ TEST_F(HttpClientTest, each_call_is_one_request_of_the_api) {
   EXPECT_TRUE(run(client->get(kNodes, {.name = "n"})));
   EXPECT_TRUE(run(client->create(kConfigMaps, config_map("a"))));
   EXPECT_TRUE(run(client->update(kDeployments, config_map("a"), "status")));
-  EXPECT_TRUE(run(client->patch(kConfigMaps, {.namespace_ = "shop", .name = "a"},
-                                PatchType::merge, boost::json::object{{"x", 1}}, "")));
+  EXPECT_TRUE(run(client->patch(kConfigMaps, {.namespace_ = "shop", .name = "a"}, PatchType::merge,
+                                boost::json::object{{"x", 1}}, "")));
   EXPECT_TRUE(run(client->remove(kPods, {.namespace_ = "shop", .name = "a"},
                                  {.grace_period_seconds = 0, .uid = "u"})));
   EXPECT_THAT(
@@ -121,8 +121,8 @@ TEST_F(HttpClientTest, each_call_is_one_request_of_the_api) {
 TEST_F(HttpClientTest, items_of_a_list_get_the_kind_of_the_list) {
   handler.answer.body = R"({"kind":"DeploymentList","metadata":{"resourceVersion":"9"},
       "items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"},"kind":"Own"}]})";
-  const auto list = run(client->list(
-      kDeployments, {.namespace_ = "shop", .label_selector = "app=a,b!=c"}));
+  const auto list =
+      run(client->list(kDeployments, {.namespace_ = "shop", .label_selector = "app=a,b!=c"}));
   ASSERT_TRUE(list);
   EXPECT_EQ(list->resource_version, "9");
   ASSERT_EQ(list->items.size(), 2U);
@@ -187,7 +187,8 @@ TEST_F(HttpClientTest, a_watch_gives_one_event_per_line_until_the_server_ends_it
 
 TEST_F(HttpClientTest, a_watch_ends_with_the_status_that_the_server_writes_into_it) {
   handler.watch_lines = {
-      R"({"type":"ERROR","object":{"kind":"Status","reason":"Expired","code":410}})" "\n"};
+      R"({"type":"ERROR","object":{"kind":"Status","reason":"Expired","code":410}})"
+      "\n"};
   const auto watch = run(client->watch(kPods, {}, "7"));
   ASSERT_TRUE(watch);
   const auto end = run((*watch)->next());

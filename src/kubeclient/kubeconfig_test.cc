@@ -32,15 +32,19 @@ class KubeconfigTest : public testing::Test {
 
 // A config whose cluster and user hold these lines.
 std::string config(std::string_view cluster, std::string_view user) {
-  std::string text = "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n"
-                     "  context: {cluster: k, user: u}\nclusters:\n- name: k\n  cluster:\n    ";
+  std::string text =
+      "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n"
+      "  context: {cluster: k, user: u}\nclusters:\n- name: k\n  cluster:\n    ";
   text.append(cluster).append("\nusers:\n- name: u\n  user:\n    ").append(user).append("\n");
   return text;
 }
 
 TEST_F(KubeconfigTest, what_is_written_reads_back) {
   const std::vector<Kubeconfig> configs = {
-      {.host = "127.0.0.1", .port = 6443, .ca_pem = "ca\n", .client_certificate_pem = "cert\n",
+      {.host = "127.0.0.1",
+       .port = 6443,
+       .ca_pem = "ca\n",
+       .client_certificate_pem = "cert\n",
        .client_key_pem = "key\n"},
       {.host = "::1", .port = 8001, .tls = false, .token = "abc"},
       {.host = "localhost", .port = 443, .ca_pem = "ca"},
@@ -62,10 +66,10 @@ TEST_F(KubeconfigTest, what_is_written_reads_back) {
 TEST_F(KubeconfigTest, files_are_found_beside_the_config) {
   write("ca.pem", "the ca");
   write("token", "secret\n");
-  const auto read = load_kubeconfig(write(
-      "config", config("server: https://10.0.0.1/\n    certificate-authority: ca.pem\n"
-                       "    tls-server-name: api\n    insecure-skip-tls-verify: true",
-                       "tokenFile: token")));
+  const auto read = load_kubeconfig(
+      write("config", config("server: https://10.0.0.1/\n    certificate-authority: ca.pem\n"
+                             "    tls-server-name: api\n    insecure-skip-tls-verify: true",
+                             "tokenFile: token")));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->host, "10.0.0.1");
   EXPECT_EQ(read->port, 443);

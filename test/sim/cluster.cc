@@ -57,8 +57,8 @@ Cluster::Cluster(std::uint64_t seed)
 rt::Task<void> Cluster::start() {
   const auto started = co_await server.bootstrap();
   if (!started) fail("bootstrap: " + started.error().message);
-  json::object space{{"apiVersion", "v1"}, {"kind", "Namespace"},
-                     {"metadata", {{"name", kNamespace}}}};
+  json::object space{
+      {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}};
   if (!co_await local.create(kubeclient::kNamespaces, std::move(space))) fail("no namespace");
   manager.start();
   kubelet.start();
@@ -151,9 +151,8 @@ rt::Task<void> Cluster::create_service(std::string name) {
 rt::Task<void> Cluster::change(std::string deployment, json::value spec) {
   trace("change " + deployment + " " + json::serialize(spec));
   json::object patch{{"spec", std::move(spec)}};
-  const auto made =
-      co_await local.patch(kubeclient::kDeployments, in_namespace(deployment),
-                           kubeclient::PatchType::merge, std::move(patch), {});
+  const auto made = co_await local.patch(kubeclient::kDeployments, in_namespace(deployment),
+                                         kubeclient::PatchType::merge, std::move(patch), {});
   if (!made) fail("changing " + deployment + ": " + made.error().message);
 }
 
@@ -189,8 +188,7 @@ rt::Task<void> Cluster::start_callers(std::string service, int count) {
   co_return;
 }
 
-rt::Task<void> Cluster::call_for_ever(std::string service,
-                                      std::shared_ptr<const proxy::Pod> caller,
+rt::Task<void> Cluster::call_for_ever(std::string service, std::shared_ptr<const proxy::Pod> caller,
                                       Random random_of_caller) {
   const auto object = co_await local.get(kubeclient::kServices, in_namespace(service));
   const auto ip = IpAddress::parse(object ? kube::string_at(**object, "spec.clusterIP") : "");
@@ -309,7 +307,8 @@ rt::Task<void> Cluster::fail_pods(int count) {
       dead = 0;  // the dead ones have ended
     }
   }
-  while (kubelet.revive_one()) {}
+  while (kubelet.revive_one()) {
+  }
 }
 
 rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
@@ -318,8 +317,7 @@ rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
   for (const Resource& resource :
        {kDeployments, kReplicaSets, kPods, kServices, kEndpointSlices, kEndpoints, kEvents,
         kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
-    const auto list =
-        co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
+    const auto list = co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
     if (!list) continue;
     for (const auto& object : list->items) {
       left.push_back(std::string(resource.plural) + "/" + std::string(kube::name_of(*object)));

@@ -65,7 +65,10 @@ class Cluster final {
   std::size_t pods_of(const std::string& deployment) const;
 
   void trace(const std::string& what);
-  void fail(const std::string& what) { failures.push_back(what); }
+  void fail(const std::string& what) {
+    trace("FAILURE: " + what);
+    failures.push_back(history.back());
+  }
 
   static constexpr std::string_view kNamespace = "shop";
 
@@ -73,7 +76,7 @@ class Cluster final {
   std::vector<std::string> history;  // of what was traced
   std::uint64_t trace_hash = 0xcbf29ce484222325;
   std::size_t answered = 0;
-  std::size_t excused = 0;  // failed while nobody could have answered
+  std::size_t excused = 0;                  // failed while nobody could have answered
   std::map<std::string, PodLimits> limits;  // by deployment; checked with every change of a pod
 
   Random random;

@@ -67,8 +67,8 @@ rt::Task<void> life_of_a_cluster(Cluster& cluster) {
   co_await cluster.roll("world", "2");
   co_await cluster.rolled_out("world");
   // And one that may neither be more nor all missing, rolled back half-way.
-  co_await cluster.change("world", {{"strategy", {{"rollingUpdate", {{"maxSurge", 0},
-                                                                     {"maxUnavailable", 1}}}}}});
+  co_await cluster.change(
+      "world", {{"strategy", {{"rollingUpdate", {{"maxSurge", 0}, {"maxUnavailable", 1}}}}}});
   cluster.limits["world"] = {.pods_max = 3, .available_min = 2};
   co_await cluster.roll("world", "3");
   co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(2000)));
@@ -124,8 +124,11 @@ TEST(Cluster, the_same_seed_gives_the_same_history) {
 // The controllers over a server that fails, loses answers and drops watches.
 rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.start();
-  cluster.controllers_client.set_options({.latency_max = 10ms, .unavailable = 5,
-                                          .lost_answers = 5, .conflicts = 10, .lost_watches = 5});
+  cluster.controllers_client.set_options({.latency_max = 10ms,
+                                          .unavailable = 5,
+                                          .lost_answers = 5,
+                                          .conflicts = 10,
+                                          .lost_watches = 5});
   co_await cluster.create_deployment("hello", 4);
   co_await cluster.create_deployment("world", 2);
   co_await cluster.create_service("hello");
@@ -142,8 +145,11 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.until("just the right pods are there", [&cluster] {
     return cluster.pods_of("hello") == 7 && cluster.pods_of("world") == 0;
   });
-  cluster.controllers_client.set_options({.latency_max = 10ms, .unavailable = 5,
-                                          .lost_answers = 5, .conflicts = 10, .lost_watches = 5});
+  cluster.controllers_client.set_options({.latency_max = 10ms,
+                                          .unavailable = 5,
+                                          .lost_answers = 5,
+                                          .conflicts = 10,
+                                          .lost_watches = 5});
   co_await nothing_is_left(cluster);
 }
 

@@ -32,7 +32,9 @@ class Kubelet::Greeter final : public http::Handler {
 
 struct Kubelet::Life {
   Life(rt::Loop& loop, ObjectPtr first)
-      : uid(kube::uid_of(*first)), key(kube::key_of(*first)), object(std::move(first)),
+      : uid(kube::uid_of(*first)),
+        key(kube::key_of(*first)),
+        object(std::move(first)),
         changed(loop) {}
 
   bool is_ending() const { return !object || kube::is_deleting(*object); }
@@ -50,8 +52,13 @@ struct Kubelet::Life {
 
 Kubelet::Kubelet(rt::Loop& loop, net::MemoryNetwork& network, kubeclient::Client& client,
                  Random random, Hooks hooks)
-    : loop_(loop), network_(network), client_(client), random_(random), hooks_(std::move(hooks)),
-      pods_(loop, client, Random(random_.next()), kubeclient::kPods), scope_(loop) {
+    : loop_(loop),
+      network_(network),
+      client_(client),
+      random_(random),
+      hooks_(std::move(hooks)),
+      pods_(loop, client, Random(random_.next()), kubeclient::kPods),
+      scope_(loop) {
   pods_.on_change([this](const ObjectPtr& before, const ObjectPtr& after) { see(before, after); });
 }
 
@@ -152,8 +159,8 @@ void Kubelet::serve(const LifePtr& life) {
                                      static_cast<std::uint8_t>(number % 256));
   life->pod->space = std::make_shared<net::Namespace>(life->uid, OwnedFd());
   life->greeter = std::make_unique<Greeter>(loop_, Random(random_.next()), life->key.name);
-  auto listener = network_.listen(
-      {.at = {.ip = life->pod->address, .port = kPort}, .in = life->pod->space});
+  auto listener =
+      network_.listen({.at = {.ip = life->pod->address, .port = kPort}, .in = life->pod->space});
   life->server = std::make_unique<http::Server>(loop_, std::move(listener).value(), *life->greeter,
                                                 http::Server::Options());
   life->answering = true;

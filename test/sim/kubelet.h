@@ -20,7 +20,7 @@ class Kubelet final {
 
   struct Hooks {
     std::function<void(const std::string& what)> trace;
-    std::function<void()> pods_changed;      // what the API knows of pods
+    std::function<void()> pods_changed;       // what the API knows of pods
     std::function<void()> endpoints_changed;  // which addresses answer
     std::function<void(proxy::PodTablePtr)> publish;
   };

@@ -89,9 +89,9 @@ rt::Task<ApiResult<ObjectPtr>> UnreliableClient::update(Resource resource,
 rt::Task<ApiResult<ObjectPtr>> UnreliableClient::patch(Resource resource, ObjectKey key,
                                                        PatchType type, boost::json::value patch,
                                                        std::string subresource) {
-  return carry(server_.patch(resource, std::move(key), type, std::move(patch),
-                             std::move(subresource)),
-               true);
+  return carry(
+      server_.patch(resource, std::move(key), type, std::move(patch), std::move(subresource)),
+      true);
 }
 
 rt::Task<ApiResult<void>> UnreliableClient::remove(Resource resource, ObjectKey key,
