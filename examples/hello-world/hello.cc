@@ -33,9 +33,9 @@ class Hello final : public http::Handler {
     const auto reply = co_await get("http://world/");
     if (!reply) co_return co_await answer(exchange, 502, "world: " + reply.error().message + "\n");
     const auto who = reply->head.headers.get(kPodField).value_or("nobody");
-    co_await answer(exchange, reply->head.status,
-                    pod_name() + " asked world, and " + std::string(who) + " answered: " +
-                        reply->body);
+    co_await answer(
+        exchange, reply->head.status,
+        pod_name() + " asked world, and " + std::string(who) + " answered: " + reply->body);
   }
   rt::Task<Result<http::Reply>> get(std::string url) {
     CO_TRY(const Destination to, co_await open(program_, std::move(url)));

@@ -6,13 +6,14 @@
 #include "rt/combine.h"
 #include "rt/process.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <charconv>
 #include <fstream>
 #include <sstream>
-#include <unistd.h>
 
 namespace hello_world {
 
@@ -41,7 +42,7 @@ Resolv read_resolv_conf() {
     for (std::string word; words >> word;) {
       if (keyword == "search") resolv.search.push_back(word);
       if (keyword == "options" && word.starts_with("ndots:")) {
-        resolv.ndots = std::atoi(word.c_str() + 6);
+        std::from_chars(word.data() + 6, word.data() + word.size(), resolv.ndots);
       }
       if (const auto ip = IpAddress::parse(word); keyword == "nameserver" && ip) {
         resolv.servers.push_back({.ip = *ip, .port = 53});
@@ -116,8 +117,8 @@ std::string pod_name() {
 
 rt::Task<void> answer(http::Exchange& exchange, int status, std::string_view text) {
   const std::string pod = pod_name();
-  const codec::ResponseHead head{
-      .status = status, .headers = {{"Content-Type", "text/plain"}, {kPodField, pod}}};
+  const codec::ResponseHead head{.status = status,
+                                 .headers = {{"Content-Type", "text/plain"}, {kPodField, pod}}};
   // An error means that the client is gone: there is nobody left to tell.
   static_cast<void>(co_await exchange.send(head, text));
 }

@@ -15,9 +15,9 @@
 #include "rt/thread_pool.h"
 #include "store/sqlite_store.h"
 
+#include <unistd.h>
 #include <csignal>
 #include <optional>
-#include <unistd.h>
 
 namespace tulle::app {
 
@@ -68,8 +68,8 @@ class ControlRole final {
     CO_TRY(credentials_, ensure_credentials(instance, kubernetes, loop_.wall_now()));
     CO_TRY(store_, store::SqliteStore::open(loop_, blocking_, instance.store()));
     CO_TRY(scheme_, kube::make_builtin_scheme());
-    CO_TRY(auto listener, network_.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1),
-                                                  .port = options_.api_port}}));
+    CO_TRY(auto listener,
+           network_.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1), .port = options_.api_port}}));
     const SocketAddress at = listener->local_address();
     CO_TRY_VOID(write_kubeconfigs(instance, credentials_, at.port));
     api_ = std::make_unique<apiserver::ApiServer>(
@@ -84,15 +84,14 @@ class ControlRole final {
     if (const auto made = co_await api_->bootstrap(); !made) {
       co_return fail(Code::internal, "preparing the API: " + made.error().message);
     }
-    CO_TRY(const auto tls, net::TlsContext::server(
-                               {.certificate_chain_pem = credentials_.server.certificate_pem,
-                                .private_key_pem = credentials_.server.private_key_pem,
-                                .client_ca_pem = credentials_.authority.certificate_pem,
-                                .alpn = {"http/1.1"}}));
+    CO_TRY(const auto tls,
+           net::TlsContext::server({.certificate_chain_pem = credentials_.server.certificate_pem,
+                                    .private_key_pem = credentials_.server.private_key_pem,
+                                    .client_ca_pem = credentials_.authority.certificate_pem,
+                                    .alpn = {"http/1.1"}}));
     http::Server::Options server;
     server.tls = tls;
-    server_ = std::make_unique<http::Server>(loop_, std::move(listener), *api_,
-                                             std::move(server));
+    server_ = std::make_unique<http::Server>(loop_, std::move(listener), *api_, std::move(server));
     notify_ready(options_.ready_fd);
     co_return co_await start_workers();
   }
@@ -109,7 +108,8 @@ class ControlRole final {
   rt::Task<Result<void>> start_workers() {
     controllers_client_ =
         std::make_unique<apiserver::LocalClient>(*api_, component("tulle-controllers"));
-    node_client_ = std::make_unique<apiserver::LocalClient>(*api_, component("node:" + host_name()));
+    node_client_ =
+        std::make_unique<apiserver::LocalClient>(*api_, component("node:" + host_name()));
     manager_ = std::make_unique<controllers::Manager>(
         loop_, *controllers_client_, Random(random_.next()),
         controllers::ManagerOptions{.ingress_port = options_.ingress_port,
@@ -124,9 +124,9 @@ class ControlRole final {
     agent.dns_address = options_.dns;
     agent.proxy_socket = options_.instance.handover_socket();
     agent.runtime = options_.runtime;
-    agent_ = std::make_unique<node::Agent>(loop_, driver_, blocking_, network_, *node_client_,
-                                           std::move(images), Random(random_.next()),
-                                           std::move(agent));
+    agent_ =
+        std::make_unique<node::Agent>(loop_, driver_, blocking_, network_, *node_client_,
+                                      std::move(images), Random(random_.next()), std::move(agent));
     streams_.agent = agent_.get();
     co_return co_await agent_->start();
   }

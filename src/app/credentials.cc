@@ -19,8 +19,7 @@ constexpr Duration kClockSkew = 1h;
 Result<net::KeyPair> load(const std::string& path) {
   TRY(std::string certificate, read_file(path + ".crt"));
   TRY(std::string key, read_file(path + ".key"));
-  return net::KeyPair{.certificate_pem = std::move(certificate),
-                      .private_key_pem = std::move(key)};
+  return net::KeyPair{.certificate_pem = std::move(certificate), .private_key_pem = std::move(key)};
 }
 
 Result<void> save(const std::string& path, const net::KeyPair& pair) {

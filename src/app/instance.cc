@@ -1,12 +1,12 @@
 #include "app/instance.h"
 
-#include <cerrno>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
-#include <sys/file.h>
-#include <unistd.h>
 
 namespace tulle::app {
 

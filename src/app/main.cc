@@ -56,14 +56,15 @@ void add_ports(CLI::App& command, Flags& flags) {
       ->capture_default_str();
   command.add_option("--ingress-port", flags.ingress_port, "port of Ingress on 127.0.0.1")
       ->capture_default_str();
-  command.add_option("--admin-port", flags.admin_port,
-                     "port of /metrics on 127.0.0.1; 0: only the Unix socket")
+  command
+      .add_option("--admin-port", flags.admin_port,
+                  "port of /metrics on 127.0.0.1; 0: only the Unix socket")
       ->capture_default_str();
 }
 
 void add_up(CLI::App& app, Flags& flags, int& exit_code) {
-  CLI::App* up = app.add_subcommand(
-      "up", "Start an instance, apply manifests to it, and run until Ctrl-C");
+  CLI::App* up =
+      app.add_subcommand("up", "Start an instance, apply manifests to it, and run until Ctrl-C");
   up->footer(
       "Example: tulle up -f examples/hello-world\n"
       "kubectl finds the instance by the file kubeconfig in the data directory.");

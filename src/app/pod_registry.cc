@@ -20,8 +20,8 @@ mesh::HandoverMessage answer_to(const std::string& uid, const Result<void>& outc
 }
 
 bool same_file(const OwnedFd& a, const OwnedFd& b) {
-  struct stat first {};
-  struct stat second {};
+  struct stat first{};
+  struct stat second{};
   return ::fstat(a.get(), &first) == 0 && ::fstat(b.get(), &second) == 0 &&
          first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
@@ -71,9 +71,7 @@ rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel)
       co_return;
     }
     switch (message->type) {
-      case mesh::HandoverType::offer:
-        offer(session, *message, std::move(received->fds));
-        break;
+      case mesh::HandoverType::offer: offer(session, *message, std::move(received->fds)); break;
       case mesh::HandoverType::withdraw:
         session->offered.erase(message->uid);
         withdraw(message->uid, [session, uid = message->uid](const Result<void>& outcome) {
@@ -91,7 +89,8 @@ rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel)
 void PodRegistry::offer(const std::shared_ptr<Session>& session,
                         const mesh::HandoverMessage& message, std::vector<OwnedFd> fds) {
   if (fds.size() != 1) {
-    session->answer({.type = mesh::HandoverType::failed, .uid = message.uid,
+    session->answer({.type = mesh::HandoverType::failed,
+                     .uid = message.uid,
                      .message = "an offer needs exactly one descriptor"});
     return;
   }

@@ -23,8 +23,8 @@ class PodRegistry final {
     std::function<void(const std::string& uid, Done)> detach;
   };
 
-  PodRegistry(rt::Loop& loop, Actions actions) : loop_(loop), actions_(std::move(actions)),
-                                                 channels_(loop) {}
+  PodRegistry(rt::Loop& loop, Actions actions)
+      : loop_(loop), actions_(std::move(actions)), channels_(loop) {}
 
   // Serves agents for ever. The channels of earlier agents go on until they break.
   rt::Task<void> serve(net::FdChannelListener& listener);

@@ -60,8 +60,8 @@ class ProxyRole final {
   Result<void> start_admin() {
     if (!options_.admin_socket.empty()) {
       TRY(auto listener, network_.listen_unix(options_.admin_socket));
-      admin_servers_.push_back(std::make_unique<http::Server>(
-          loop_, std::move(listener), admin_, http::Server::Options{}));
+      admin_servers_.push_back(std::make_unique<http::Server>(loop_, std::move(listener), admin_,
+                                                              http::Server::Options{}));
     }
     if (options_.admin) {
       auto listener = network_.listen({.at = *options_.admin});
@@ -70,8 +70,8 @@ class ProxyRole final {
                   {{"why", listener.error().message}});
         return {};
       }
-      admin_servers_.push_back(std::make_unique<http::Server>(
-          loop_, *std::move(listener), admin_, http::Server::Options{}));
+      admin_servers_.push_back(std::make_unique<http::Server>(loop_, *std::move(listener), admin_,
+                                                              http::Server::Options{}));
     }
     return {};
   }

@@ -13,7 +13,7 @@ struct ProxyOptions {
   std::string kubeconfig = {};
   std::string handover_socket = {};  // where the node agent hands over pods; empty: no pods
   std::string admin_socket = {};     // Unix socket of the admin server
-  std::optional<SocketAddress> admin = std::nullopt;    // and its TCP address
+  std::optional<SocketAddress> admin = std::nullopt;  // and its TCP address
   std::optional<SocketAddress> ingress = std::nullopt;
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
   mesh::Networks networks = {};

@@ -1,7 +1,7 @@
 #include "app/report.h"
 
-#include <cstdio>
 #include <unistd.h>
+#include <cstdio>
 
 namespace tulle::app {
 

@@ -14,8 +14,8 @@ SnapshotSource::SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Rando
                                         .version = watched.version,
                                         .plural = watched.resource,
                                         .kind = compile::to_string(watched.kind)};
-    caches_.push_back(std::make_unique<kubeclient::Cache>(loop, client, Random(random.next()),
-                                                          resource));
+    caches_.push_back(
+        std::make_unique<kubeclient::Cache>(loop, client, Random(random.next()), resource));
     caches_.back()->on_change([this, kind = watched.kind](const auto& before, const auto& after) {
       feed(kind, before, after);
     });

@@ -4,12 +4,12 @@
 #include "rt/combine.h"
 #include "rt/watched_event.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace tulle::app {
 

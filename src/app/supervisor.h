@@ -23,8 +23,8 @@ class SupervisedProcess final {
   SupervisedProcess(rt::Loop& loop, rt::EpollDriver& driver, Options options)
       : loop_(loop), driver_(driver), options_(std::move(options)) {}
 
-  // Starts it and waits until it says that it is ready. When it ends before, the error says so; what
-  // went wrong it has said itself. From then on it is kept running.
+  // Starts it and waits until it says that it is ready. When it ends before, the error says so;
+  // what went wrong it has said itself. From then on it is kept running.
   rt::Task<Result<void>> start();
 
   // SIGTERM, and SIGKILL when it has not ended `patience` later.

@@ -11,9 +11,9 @@
 #include "node/agent.h"
 #include "rt/combine.h"
 
+#include <unistd.h>
 #include <csignal>
 #include <cstdio>
-#include <unistd.h>
 
 namespace tulle::app {
 
@@ -30,8 +30,7 @@ void say(const std::string& line) {
 
 Result<void> check_port(net::Network& network, std::uint16_t port, const std::string& flag) {
   if (port == 0) return {};
-  const auto listener =
-      network.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1), .port = port}});
+  const auto listener = network.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1), .port = port}});
   if (listener) return {};
   return fail(listener.error().code,
               listener.error().message + "; stop that one, or choose another port with " + flag);
@@ -160,7 +159,8 @@ int run_up(const UpOptions& options) {
   if (outcome) say("\nEnding everything …");
   loop.run(up.stop());
   // A process that ended before it was ready has said why itself.
-  if (!outcome) return outcome.error().code == Code::closed ? kExitFailure : report(outcome.error());
+  if (!outcome)
+    return outcome.error().code == Code::closed ? kExitFailure : report(outcome.error());
   return 0;
 }
 

@@ -32,8 +32,7 @@ class WorkerThread final {
  private:
   // What lives on the thread.
   struct Parts {
-    Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics,
-          const Options& options);
+    Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics, const Options& options);
     net::KernelNetwork network;
     proxy::Worker proxy;
     dns::Server dns;

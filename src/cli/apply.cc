@@ -42,8 +42,8 @@ rt::Task<ApiResult<std::string>> apply_one(kubeclient::Client& client, const Man
     CO_TRY_VOID(co_await client.create(resource, std::move(object)));
     co_return std::string("created");
   }
-  const auto type = manifest.kind->builtin ? kubeclient::PatchType::strategic
-                                           : kubeclient::PatchType::merge;
+  const auto type =
+      manifest.kind->builtin ? kubeclient::PatchType::strategic : kubeclient::PatchType::merge;
   CO_TRY(const auto patched, co_await client.patch(resource, key, type, std::move(object), {}));
   const bool same = kube::resource_version_of(**existing) == kube::resource_version_of(*patched);
   co_return std::string(same ? "unchanged" : "configured");
@@ -64,8 +64,7 @@ std::string progress_of(const json::object& deployment) {
 }
 
 // Why a container of one of the namespace's pods does not start, e.g. because of its image.
-rt::Task<ApiResult<void>> say_what_pods_wait_for(kubeclient::Client& client,
-                                                 std::string namespace_,
+rt::Task<ApiResult<void>> say_what_pods_wait_for(kubeclient::Client& client, std::string namespace_,
                                                  std::set<std::string>& said, const Say& say) {
   CO_TRY(const auto pods, co_await client.list(kubeclient::kPods, {.namespace_ = namespace_}));
   for (const auto& pod : pods.items) {
@@ -73,9 +72,9 @@ rt::Task<ApiResult<void>> say_what_pods_wait_for(kubeclient::Client& client,
       const auto& waiting = kube::object_at(kube::object_or_empty(value), "state.waiting");
       const std::string reason(kube::string_at(waiting, "reason"));
       if (reason.empty() || reason == "ContainerCreating" || reason == "PodInitializing") continue;
-      std::string line = fmt::format("{}: {}: {}", kube::string_at(kube::object_or_empty(value),
-                                                                   "image"),
-                                     reason, kube::string_at(waiting, "message"));
+      std::string line =
+          fmt::format("{}: {}: {}", kube::string_at(kube::object_or_empty(value), "image"), reason,
+                      kube::string_at(waiting, "message"));
       if (said.insert(line).second) say(line);
     }
   }
@@ -88,16 +87,15 @@ rt::Task<ApiResult<void>> wait_for(kubeclient::Client& client, kubeclient::Objec
   std::string last;
   for (;;) {
     CO_TRY(const auto listed,
-           co_await client.list(kubeclient::kDeployments,
-                                {.namespace_ = key.namespace_,
-                                 .field_selector = "metadata.name=" + key.name}));
+           co_await client.list(
+               kubeclient::kDeployments,
+               {.namespace_ = key.namespace_, .field_selector = "metadata.name=" + key.name}));
     if (listed.items.empty()) co_return ApiResult<void>();
     kubeclient::ObjectPtr deployment = listed.items.front();
-    CO_TRY(const auto watch,
-           co_await client.watch(kubeclient::kDeployments,
-                                 {.namespace_ = key.namespace_,
-                                  .field_selector = "metadata.name=" + key.name},
-                                 listed.resource_version));
+    CO_TRY(const auto watch, co_await client.watch(kubeclient::kDeployments,
+                                                   {.namespace_ = key.namespace_,
+                                                    .field_selector = "metadata.name=" + key.name},
+                                                   listed.resource_version));
     for (;;) {
       if (std::string now = progress_of(*deployment); now != last) say(last = std::move(now));
       if (is_available(*deployment)) co_return ApiResult<void>();
@@ -139,11 +137,11 @@ rt::Task<Result<void>> wait_until_available(kubeclient::Client& client,
   for (const Manifest& manifest : manifests) {
     if (manifest.kind->kind != "Deployment") continue;
     const std::string_view space = kube::namespace_of(manifest.object);
-    const auto done = co_await wait_for(
-        client,
-        {.namespace_ = std::string(space.empty() ? "default" : space),
-         .name = std::string(kube::name_of(manifest.object))},
-        say);
+    const auto done =
+        co_await wait_for(client,
+                          {.namespace_ = std::string(space.empty() ? "default" : space),
+                           .name = std::string(kube::name_of(manifest.object))},
+                          say);
     if (!done) co_return kube::to_error(done.error());
   }
   co_return Result<void>();

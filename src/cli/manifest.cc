@@ -6,8 +6,8 @@
 #include "kube/prune.h"
 #include "kube/validate.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -83,7 +83,8 @@ Result<Manifest> check(const Source& source, boost::json::object object,
     return failf(Code::invalid_argument, "{}: {} is missing", source.place({}),
                  api_version.empty() ? "apiVersion" : "kind");
   }
-  Manifest manifest{.place = source.place({}), .object = std::move(object),
+  Manifest manifest{.place = source.place({}),
+                    .object = std::move(object),
                     .kind = scheme.find_kind(api_version, kind)};
   if (!manifest.kind) {
     return failf(Code::invalid_argument, "{}: kind {} of {} is not known here",
@@ -95,8 +96,8 @@ Result<Manifest> check(const Source& source, boost::json::object object,
     return failf(Code::invalid_argument, "{}: {}", source.place(path_in(reports.front())),
                  reports.front());
   }
-  const auto typed = kube::check_types(*manifest.kind->schema, kind, manifest.kind->version,
-                                       manifest.object);
+  const auto typed =
+      kube::check_types(*manifest.kind->schema, kind, manifest.kind->version, manifest.object);
   if (!typed) {
     return failf(Code::invalid_argument, "{}: {}", manifest.place, typed.error().message);
   }

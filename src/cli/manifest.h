@@ -17,10 +17,10 @@ struct Manifest {
   kube::KindRef kind;
 };
 
-// Reads `paths`: files, and of folders all *.yaml, *.yml and *.json in order of name, not the folders
-// within. Items of a List count one by one. Namespaces come first, then everything in its order.
-// Every object is known to `scheme` and has no field that its kind does not. The error names file,
-// line, field and reason.
+// Reads `paths`: files, and of folders all *.yaml, *.yml and *.json in order of name, not the
+// folders within. Items of a List count one by one. Namespaces come first, then everything in its
+// order. Every object is known to `scheme` and has no field that its kind does not. The error names
+// file, line, field and reason.
 Result<std::vector<Manifest>> read_manifests(const std::vector<std::string>& paths,
                                              const kube::Scheme& scheme);
 

@@ -37,8 +37,8 @@ struct Fixture {
   rt::Loop loop{driver};
   net::MemoryNetwork network{loop, Random(1)};
   net::NamespacePtr pod = std::make_shared<net::Namespace>("pod", OwnedFd());
-  Server server{loop, network, Random(2),
-                {.address = kServer, .forwarder = {.resolvers = {kResolver}}}};
+  Server server{
+      loop, network, Random(2), {.address = kServer, .forwarder = {.resolvers = {kResolver}}}};
 
   Fixture() {
     server.set_snapshot(snapshot_with_world());
@@ -139,8 +139,7 @@ TEST(DnsServer, says_server_failure_when_no_resolver_answers) {
 }
 
 rt::Task<Result<codec::DnsMessage>> ask_by_tcp(Fixture& fixture, codec::DnsMessage query) {
-  CO_TRY(const auto stream,
-         co_await fixture.network.connect({.to = kServer, .in = fixture.pod}));
+  CO_TRY(const auto stream, co_await fixture.network.connect({.to = kServer, .in = fixture.pod}));
   CO_TRY_VOID(co_await write_message(*stream, *codec::build_dns(query)));
   CO_TRY(const std::string bytes, co_await read_message(*stream));
   co_return codec::parse_dns(bytes);
@@ -148,8 +147,7 @@ rt::Task<Result<codec::DnsMessage>> ask_by_tcp(Fixture& fixture, codec::DnsMessa
 
 TEST(DnsServer, answers_over_tcp_too) {
   Fixture fixture;
-  const auto answer =
-      fixture.loop.run(ask_by_tcp(fixture, question("world", codec::DnsType::a)));
+  const auto answer = fixture.loop.run(ask_by_tcp(fixture, question("world", codec::DnsType::a)));
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->answers.size(), 1U);
 }

@@ -42,8 +42,8 @@ rt::Task<Result<codec::DnsMessage>> Forwarder::ask(codec::DnsQuestion question) 
   Error last = fail(Code::unavailable, "the host has no resolver");
   for (const SocketAddress& resolver : options_.resolvers) {
     query.id = static_cast<std::uint16_t>(random_.next());
-    auto answer = co_await rt::with_deadline(loop_, loop_.now() + options_.timeout,
-                                             ask_one(resolver, query));
+    auto answer =
+        co_await rt::with_deadline(loop_, loop_.now() + options_.timeout, ask_one(resolver, query));
     if (answer && answer->rcode != codec::DnsRcode::server_failure) co_return answer;
     last = answer ? fail(Code::unavailable, "SERVFAIL") : std::move(answer).error();
   }

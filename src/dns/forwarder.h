@@ -10,7 +10,7 @@
 namespace tulle::dns {
 
 struct ForwarderOptions {
-  std::vector<SocketAddress> resolvers = {};  // asked in this order
+  std::vector<SocketAddress> resolvers = {};   // asked in this order
   Duration timeout = std::chrono::seconds(2);  // of one resolver
   std::size_t in_flight_max = 1024;            // beyond: SERVFAIL at once
 };

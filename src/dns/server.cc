@@ -17,8 +17,8 @@ constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
 }  // namespace
 
 struct Server::Attached {
-  Attached(rt::Loop& loop, mesh::ObjectName who) : workload(std::move(who)), tasks(loop),
-                                                   connections(loop) {}
+  Attached(rt::Loop& loop, mesh::ObjectName who)
+      : workload(std::move(who)), tasks(loop), connections(loop) {}
   mesh::ObjectName workload;
   std::unique_ptr<net::Datagram> udp;
   std::unique_ptr<net::Listener> tcp;
@@ -27,7 +27,10 @@ struct Server::Attached {
 };
 
 Server::Server(rt::Loop& loop, net::Network& network, Random random, ServerOptions options)
-    : loop_(loop), network_(network), random_(random), options_(std::move(options)),
+    : loop_(loop),
+      network_(network),
+      random_(random),
+      options_(std::move(options)),
       forwarder_(loop, network, random_, options_.forwarder),
       snapshot_(mesh::SnapshotBuilder().build()) {}
 
@@ -57,8 +60,8 @@ rt::Task<void> Server::serve_udp(Attached& attached) {
       continue;
     }
     if (received->size > buffer.size() || attached.tasks.size() > kQuestionsPerPodMax) continue;
-    attached.tasks.spawn(answer_udp(attached, std::string(buffer.data(), received->size),
-                                    received->from));
+    attached.tasks.spawn(
+        answer_udp(attached, std::string(buffer.data(), received->size), received->from));
   }
 }
 
@@ -86,8 +89,8 @@ rt::Task<void> Server::serve_tcp(Attached& attached) {
 
 rt::Task<void> Server::serve_stream(Attached& attached, std::unique_ptr<net::Stream> stream) {
   for (;;) {
-    const auto bytes = co_await rt::with_deadline(
-        loop_, loop_.now() + options_.tcp_idle_timeout, read_message(*stream));
+    const auto bytes = co_await rt::with_deadline(loop_, loop_.now() + options_.tcp_idle_timeout,
+                                                  read_message(*stream));
     if (!bytes) co_return;
     auto query = codec::parse_dns(*bytes);
     if (!query) co_return;
@@ -152,9 +155,8 @@ rt::Task<codec::DnsMessage> Server::resolve(const Attached& attached, codec::Dns
     }
   }
   // A client takes the first address: each gets another one. An alias must stay before its target.
-  const bool all_asked = std::ranges::all_of(response.answers, [&question](const auto& record) {
-    return record.type == question.type;
-  });
+  const bool all_asked = std::ranges::all_of(
+      response.answers, [&question](const auto& record) { return record.type == question.type; });
   if (all_asked && response.answers.size() > 1) {
     const auto turn = static_cast<std::ptrdiff_t>(random_.below(response.answers.size()));
     std::ranges::rotate(response.answers, response.answers.begin() + turn);

@@ -14,7 +14,7 @@
 
 namespace tulle::dns {
 
-inline constexpr std::size_t kQuestionsPerPodMax = 512;     // UDP, waiting for a resolver
+inline constexpr std::size_t kQuestionsPerPodMax = 512;  // UDP, waiting for a resolver
 inline constexpr std::size_t kTcpConnectionsPerPodMax = 64;
 
 struct ServerOptions {

@@ -79,15 +79,15 @@ class Client {
   virtual rt::Task<kube::ApiResult<ObjectPtr>> get(Resource resource, ObjectKey key) = 0;
   virtual rt::Task<kube::ApiResult<List>> list(Resource resource, ListOptions options) = 0;
   // Changes after `resource_version`, with bookmarks.
-  virtual rt::Task<kube::ApiResult<std::unique_ptr<Watch>>> watch(
-      Resource resource, ListOptions options, std::string resource_version) = 0;
+  virtual rt::Task<kube::ApiResult<std::unique_ptr<Watch>>> watch(Resource resource,
+                                                                  ListOptions options,
+                                                                  std::string resource_version) = 0;
 
   // The namespace comes from the object's metadata.
   virtual rt::Task<kube::ApiResult<ObjectPtr>> create(Resource resource,
                                                       boost::json::object object) = 0;
   // `subresource` "" or "status". Fails with conflict when the object's resourceVersion is old.
-  virtual rt::Task<kube::ApiResult<ObjectPtr>> update(Resource resource,
-                                                      boost::json::object object,
+  virtual rt::Task<kube::ApiResult<ObjectPtr>> update(Resource resource, boost::json::object object,
                                                       std::string subresource) = 0;
   virtual rt::Task<kube::ApiResult<ObjectPtr>> patch(Resource resource, ObjectKey key,
                                                      PatchType type, boost::json::value patch,

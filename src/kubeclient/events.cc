@@ -4,8 +4,8 @@
 #include "kube/time.h"
 #include "kubeclient/resources.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace tulle::kubeclient {
 
@@ -19,8 +19,10 @@ std::string now_text(const rt::Loop& loop) {
 }
 
 json::object reference_to(const json::object& object) {
-  return {{"apiVersion", kube::api_version_of(object)}, {"kind", kube::kind_of(object)},
-          {"namespace", kube::namespace_of(object)},    {"name", kube::name_of(object)},
+  return {{"apiVersion", kube::api_version_of(object)},
+          {"kind", kube::kind_of(object)},
+          {"namespace", kube::namespace_of(object)},
+          {"name", kube::name_of(object)},
           {"uid", kube::uid_of(object)},
           {"resourceVersion", kube::resource_version_of(object)}};
 }
@@ -29,8 +31,12 @@ json::object reference_to(const json::object& object) {
 
 EventRecorder::EventRecorder(rt::Loop& loop, Client& client, Random random, std::string component,
                              std::string host)
-    : loop_(loop), client_(client), random_(random), component_(std::move(component)),
-      host_(std::move(host)), scope_(loop) {
+    : loop_(loop),
+      client_(client),
+      random_(random),
+      component_(std::move(component)),
+      host_(std::move(host)),
+      scope_(loop) {
   scope_.spawn(write_all());
 }
 
@@ -42,24 +48,23 @@ void EventRecorder::record(const json::object& object, EventText text) {
       kube::namespace_of(object).empty() ? "default" : kube::namespace_of(object);
   json::object source{{"component", component_}};
   if (!host_.empty()) source["host"] = host_;
-  json::object event{
-      {"apiVersion", "v1"},
-      {"kind", "Event"},
-      {"metadata",
-       {{"name", fmt::format("{}.{:016x}", kube::name_of(object), random_.next())},
-        {"namespace", space}}},
-      {"involvedObject", reference_to(object)},
-      {"reason", text.reason},
-      {"message", text.message},
-      {"source", std::move(source)},
-      {"firstTimestamp", now},
-      {"lastTimestamp", now},
-      {"count", 1},
-      {"type", type},
-      {"reportingComponent", component_},
-      {"reportingInstance", host_}};
-  std::string key = fmt::format("{}\n{}\n{}\n{}", kube::uid_of(object), type, text.reason,
-                                text.message);
+  json::object event{{"apiVersion", "v1"},
+                     {"kind", "Event"},
+                     {"metadata",
+                      {{"name", fmt::format("{}.{:016x}", kube::name_of(object), random_.next())},
+                       {"namespace", space}}},
+                     {"involvedObject", reference_to(object)},
+                     {"reason", text.reason},
+                     {"message", text.message},
+                     {"source", std::move(source)},
+                     {"firstTimestamp", now},
+                     {"lastTimestamp", now},
+                     {"count", 1},
+                     {"type", type},
+                     {"reportingComponent", component_},
+                     {"reportingInstance", host_}};
+  std::string key =
+      fmt::format("{}\n{}\n{}\n{}", kube::uid_of(object), type, text.reason, text.message);
   waiting_.push_back({.key = std::move(key), .event = std::move(event)});
   more_.wake_all(loop_);
 }

@@ -17,12 +17,12 @@ enum class EventType : std::uint8_t { normal, warning };
 
 struct EventText {
   EventType type = EventType::normal;
-  std::string reason;   // "ScalingReplicaSet"
+  std::string reason;  // "ScalingReplicaSet"
   std::string message;
 };
 
-// Writes events in the background. The same event again raises the count of the first. When too much
-// is waiting the newest are dropped, and failures to write are: events are hints, not records.
+// Writes events in the background. The same event again raises the count of the first. When too
+// much is waiting the newest are dropped, and failures to write are: events are hints, not records.
 class EventRecorder final {
  public:
   static constexpr std::size_t waiting_max = 1024;

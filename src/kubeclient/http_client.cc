@@ -156,8 +156,7 @@ rt::Task<ApiResult<List>> HttpClient::list(Resource resource, ListOptions option
   CO_TRY(const http::Reply reply, co_await http_.request(head("GET", target, {})));
   if (reply.head.status >= 300) co_return status_of(reply.head.status, reply.body);
   CO_TRY(auto document, parse_object(reply.body));
-  List list{.items = {},
-            .resource_version = std::string(kube::resource_version_of(document))};
+  List list{.items = {}, .resource_version = std::string(kube::resource_version_of(document))};
   if (auto* items = kube::find_array(document, "items")) {
     list.items.reserve(items->size());
     for (auto& item : *items) {
@@ -174,8 +173,8 @@ rt::Task<ApiResult<std::unique_ptr<Watch>>> HttpClient::watch(Resource resource,
   query += (query.empty() ? "?" : "&") + std::string("watch=true&allowWatchBookmarks=true") +
            "&timeoutSeconds=" + std::to_string(kWatchSeconds) +
            "&resourceVersion=" + resource_version;
-  CO_TRY(auto response, co_await http_.open(head(
-                            "GET", resource_path(resource, options.namespace_) + query, {})));
+  CO_TRY(auto response,
+         co_await http_.open(head("GET", resource_path(resource, options.namespace_) + query, {})));
   if (response.head().status >= 300) {
     CO_TRY(const std::string body, co_await http::read_all(response.body(), kEventBytesMax));
     co_return status_of(response.head().status, body);
@@ -190,8 +189,8 @@ rt::Task<ApiResult<ObjectPtr>> HttpClient::create(Resource resource, boost::json
 
 rt::Task<ApiResult<ObjectPtr>> HttpClient::update(Resource resource, boost::json::object object,
                                                   std::string subresource) {
-  const std::string target = resource_path(resource, kube::namespace_of(object),
-                                           kube::name_of(object), subresource);
+  const std::string target =
+      resource_path(resource, kube::namespace_of(object), kube::name_of(object), subresource);
   co_return co_await call(head("PUT", target, "application/json"), codec::to_json(object));
 }
 
@@ -207,7 +206,8 @@ rt::Task<ApiResult<void>> HttpClient::remove(Resource resource, ObjectKey key,
   boost::json::object body{{"apiVersion", "v1"}, {"kind", "DeleteOptions"}};
   if (options.grace_period_seconds) body["gracePeriodSeconds"] = *options.grace_period_seconds;
   if (!options.propagation_policy.empty()) body["propagationPolicy"] = options.propagation_policy;
-  if (!options.uid.empty()) kube::set_at(body, "preconditions.uid", boost::json::value(options.uid));
+  if (!options.uid.empty())
+    kube::set_at(body, "preconditions.uid", boost::json::value(options.uid));
   if (!options.resource_version.empty()) {
     kube::set_at(body, "preconditions.resourceVersion",
                  boost::json::value(options.resource_version));

@@ -69,8 +69,8 @@ Result<void> read_server(std::string_view url, Kubeconfig& config) {
 }
 
 Result<Kubeconfig> read_config(const boost::json::object& document, const fs::path& folder) {
-  TRY(const auto* context, named(document, "contexts", string_at(document, "current-context"),
-                                 "context"));
+  TRY(const auto* context,
+      named(document, "contexts", string_at(document, "current-context"), "context"));
   TRY(const auto* cluster, named(document, "clusters", string_at(*context, "cluster"), "cluster"));
   TRY(const auto* user, named(document, "users", string_at(*context, "user"), "user"));
   Kubeconfig config;
@@ -104,13 +104,13 @@ Result<Kubeconfig> load_kubeconfig(const std::string& path) {
 
 std::string to_text(const Kubeconfig& config, const std::string& name) {
   const bool v6 = config.host.find(':') != std::string::npos;
-  std::string text = "apiVersion: v1\nkind: Config\ncurrent-context: " + name + "\nclusters:\n- name: " +
-                     name + "\n  cluster:\n    server: " + (config.tls ? "https://" : "http://") +
-                     (v6 ? "[" + config.host + "]" : config.host) + ":" +
-                     std::to_string(config.port) + "\n    certificate-authority-data: " +
-                     codec::base64_encode(config.ca_pem) + "\ncontexts:\n- name: " + name +
-                     "\n  context:\n    cluster: " + name + "\n    user: " + name +
-                     "\nusers:\n- name: " + name + "\n  user:\n";
+  std::string text =
+      "apiVersion: v1\nkind: Config\ncurrent-context: " + name + "\nclusters:\n- name: " + name +
+      "\n  cluster:\n    server: " + (config.tls ? "https://" : "http://") +
+      (v6 ? "[" + config.host + "]" : config.host) + ":" + std::to_string(config.port) +
+      "\n    certificate-authority-data: " + codec::base64_encode(config.ca_pem) +
+      "\ncontexts:\n- name: " + name + "\n  context:\n    cluster: " + name +
+      "\n    user: " + name + "\nusers:\n- name: " + name + "\n  user:\n";
   if (!config.client_certificate_pem.empty()) {
     text += "    client-certificate-data: " + codec::base64_encode(config.client_certificate_pem) +
             "\n    client-key-data: " + codec::base64_encode(config.client_key_pem) + "\n";

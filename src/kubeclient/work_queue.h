@@ -1,5 +1,6 @@
-// Keys that need to be reconciled. Each is in the queue once, however often it is added; one that is
-// added while it is being worked on comes again afterwards. Failures come again with growing pauses.
+// Keys that need to be reconciled. Each is in the queue once, however often it is added; one that
+// is added while it is being worked on comes again afterwards. Failures come again with growing
+// pauses.
 #pragma once
 
 #include "base/time.h"
@@ -22,7 +23,8 @@ class WorkQueue final {
     Duration pause_min = std::chrono::milliseconds(5);
     Duration pause_max = std::chrono::seconds(60);
   };
-  WorkQueue(rt::Loop& loop, const Options& options) : loop_(loop), options_(options), timers_(loop) {}
+  WorkQueue(rt::Loop& loop, const Options& options)
+      : loop_(loop), options_(options), timers_(loop) {}
   explicit WorkQueue(rt::Loop& loop) : WorkQueue(loop, Options{}) {}
 
   void add(const NamespacedName& key);

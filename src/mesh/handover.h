@@ -1,8 +1,8 @@
 // How the node agent hands pods to the proxy: the only thing that control and proxy share.
 //
 // Messages over a net::FdChannel (a Unix socket at <data-dir>/run/proxy.sock, where the proxy
-// listens). One JSON text each. The agent connects, offers every pod of the node, says `synced`, and
-// from then on offers and withdraws pods as they come and go. The proxy answers each offer and
+// listens). One JSON text each. The agent connects, offers every pod of the node, says `synced`,
+// and from then on offers and withdraws pods as they come and go. The proxy answers each offer and
 // withdrawal. When the connection breaks, the proxy keeps what it has; the agent connects again and
 // starts over, and pods not offered before its `synced` are dropped then.
 #pragma once
@@ -30,7 +30,7 @@ enum class HandoverType : std::uint8_t {
 
 struct HandoverMessage {
   HandoverType type = HandoverType::synced;
-  std::string uid = {};    // of the pod
+  std::string uid = {};  // of the pod
   ObjectName pod = {};
   IpAddress address = {};  // of the pod
   std::string message = {};

@@ -25,9 +25,8 @@ TEST(Handover, messages_survive_the_way_there_and_back) {
 }
 
 TEST(Handover, refuses_what_it_does_not_understand) {
-  for (const std::string_view text :
-       {"", "[]", "{}", R"({"type":"dance"})", R"({"type":"offer"})",
-        R"({"type":"offer","uid":"u","address":"10.0.0.256"})"}) {
+  for (const std::string_view text : {"", "[]", "{}", R"({"type":"dance"})", R"({"type":"offer"})",
+                                      R"({"type":"offer","uid":"u","address":"10.0.0.256"})"}) {
     EXPECT_FALSE(decode_handover(text)) << text;
   }
 }

@@ -2,13 +2,13 @@
 
 #include "net/watched_fd.h"
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace tulle::net {
 

@@ -3,8 +3,6 @@
 #include "net/sockaddr.h"
 #include "net/watched_fd.h"
 
-#include <array>
-#include <cerrno>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,6 +10,8 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
 
 namespace tulle::net {
 
@@ -264,7 +264,7 @@ Result<std::unique_ptr<Listener>> KernelNetwork::listen_unix(const std::string& 
 }
 
 Result<std::unique_ptr<Stream>> KernelNetwork::adopt(OwnedFd fd) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return os_error(errno, "adopting a descriptor");
   const int flags = ::fcntl(fd.get(), F_GETFL);
   ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
@@ -319,8 +319,8 @@ class KernelDatagram final : public Datagram {
 
   Result<void> send(std::string_view bytes, const SocketAddress& to) override {
     const NativeAddress native = to_native(to);
-    const ssize_t sent = ::sendto(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL, native.get(),
-                                  native.size);
+    const ssize_t sent =
+        ::sendto(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL, native.get(), native.size);
     if (sent < 0 && errno != EAGAIN) return os_error(errno, "sending to " + to.to_string());
     return {};
   }

@@ -52,8 +52,7 @@ struct MemoryNetwork::State {
   std::shared_ptr<T> find(const std::map<Place, std::weak_ptr<T>>& table,
                           const Place& place) const {
     for (const IpAddress& ip : {place.at.ip, IpAddress()}) {
-      const auto found =
-          table.find({.name = place.name, .at = {.ip = ip, .port = place.at.port}});
+      const auto found = table.find({.name = place.name, .at = {.ip = ip, .port = place.at.port}});
       if (found == table.end()) continue;
       if (auto alive = found->second.lock()) return alive;
     }
@@ -104,8 +103,8 @@ MemoryNetwork::~MemoryNetwork() = default;
 
 rt::Task<Result<std::unique_ptr<Stream>>> MemoryNetwork::connect(ConnectOptions options) {
   const auto state = state_;
-  const auto spread = static_cast<std::uint64_t>(
-      (state->options.latency_max - state->options.latency_min).count());
+  const auto spread =
+      static_cast<std::uint64_t>((state->options.latency_max - state->options.latency_min).count());
   const Duration extra(spread == 0 ? 0
                                    : static_cast<std::int64_t>(state->random.below(spread + 1)));
   co_await rt::sleep(state->loop, state->options.latency_min + extra);
@@ -156,8 +155,7 @@ class MemoryDatagram final : public Datagram {
   rt::Task<Result<Received>> receive(std::span<char> buffer) override {
     auto packet = co_await inbox_->packets.pop();
     if (!packet) co_return fail(Code::closed, "the socket is closed");
-    std::copy_n(packet->bytes.data(), std::min(packet->bytes.size(), buffer.size()),
-                buffer.data());
+    std::copy_n(packet->bytes.data(), std::min(packet->bytes.size(), buffer.size()), buffer.data());
     co_return Received{.size = packet->bytes.size(), .from = packet->from, .to = packet->to};
   }
   Result<void> send(std::string_view bytes, const SocketAddress& to) override {
@@ -192,13 +190,14 @@ Result<std::unique_ptr<Datagram>> MemoryNetwork::bind_datagram(const ListenOptio
 }
 
 rt::Task<Result<std::unique_ptr<Stream>>> MemoryNetwork::connect_unix(std::string path) {
-  return connect({.to = {.ip = {}, .port = 1}, .from = std::nullopt,
+  return connect({.to = {.ip = {}, .port = 1},
+                  .from = std::nullopt,
                   .in = std::make_shared<Namespace>("unix:" + path, OwnedFd())});
 }
 
 Result<std::unique_ptr<Listener>> MemoryNetwork::listen_unix(const std::string& path) {
-  return listen({.at = {.ip = {}, .port = 1},
-                 .in = std::make_shared<Namespace>("unix:" + path, OwnedFd())});
+  return listen(
+      {.at = {.ip = {}, .port = 1}, .in = std::make_shared<Namespace>("unix:" + path, OwnedFd())});
 }
 
 void MemoryNetwork::redirect(const std::string& name, const SocketAddress& to) {

@@ -96,8 +96,8 @@ class Half final : public rt::Runnable {
   }
 
   Instant arrival() {
-    const auto spread = static_cast<std::uint64_t>(
-        (options_.latency_max - options_.latency_min).count());
+    const auto spread =
+        static_cast<std::uint64_t>((options_.latency_max - options_.latency_min).count());
     const Duration extra(spread == 0 ? 0 : static_cast<std::int64_t>(random_.below(spread + 1)));
     last_arrival_ = std::max(last_arrival_, loop_.now() + options_.latency_min + extra);
     return last_arrival_;
@@ -185,19 +185,19 @@ Pipe make_pipe(rt::Loop& loop, const PipeOptions& options) {
   Pipe pipe;
   pipe.a = std::make_unique<End>(
       connection, connection->b_to_a, connection->a_to_b,
-      End::Addresses{.local = options.a_address, .peer = options.b_address,
-                     .original = options.a_address});
-  pipe.b = std::make_unique<End>(
-      connection, connection->a_to_b, connection->b_to_a,
-      End::Addresses{.local = options.b_address, .peer = options.a_address,
-                     .original = options.b_original_destination});
+      End::Addresses{
+          .local = options.a_address, .peer = options.b_address, .original = options.a_address});
+  pipe.b = std::make_unique<End>(connection, connection->a_to_b, connection->b_to_a,
+                                 End::Addresses{.local = options.b_address,
+                                                .peer = options.a_address,
+                                                .original = options.b_original_destination});
   pipe.breaker = connection;
   return pipe;
 }
 
 StreamPair memory_pipe(rt::Loop& loop, std::size_t capacity) {
-  Pipe pipe = make_pipe(loop, {.capacity = capacity, .a_address = {}, .b_address = {},
-                               .b_original_destination = {}});
+  Pipe pipe = make_pipe(
+      loop, {.capacity = capacity, .a_address = {}, .b_address = {}, .b_original_destination = {}});
   return {.a = std::move(pipe.a), .b = std::move(pipe.b)};
 }
 

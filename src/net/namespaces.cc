@@ -1,9 +1,9 @@
 #include "base/check.h"
 #include "net/kernel_network.h"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sched.h>
+#include <cerrno>
 
 namespace tulle::net {
 
@@ -13,8 +13,7 @@ Result<NamespacePtr> open_namespace(const std::string& path, std::string name) {
   return NamespacePtr(std::make_shared<Namespace>(std::move(name), std::move(fd)));
 }
 
-Result<OwnedFd> in_namespace(const NamespacePtr& in,
-                             const std::function<Result<OwnedFd>()>& make) {
+Result<OwnedFd> in_namespace(const NamespacePtr& in, const std::function<Result<OwnedFd>()>& make) {
   if (!in || !in->fd) return make();
   const OwnedFd home(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
   if (!home) return os_error(errno, "opening our own network namespace");

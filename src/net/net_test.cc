@@ -9,12 +9,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <algorithm>
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <unistd.h>
 
 namespace tulle::net {
 namespace {
@@ -158,7 +158,9 @@ TEST(KernelNetwork, replaces_a_stale_unix_socket_but_not_a_live_one) {
   Kernel kernel;
   const Temporary directory;
   const std::string path = directory.path / "s";
-  { const auto first = kernel.network.listen_unix(path); }
+  {
+    const auto first = kernel.network.listen_unix(path);
+  }
   auto second = kernel.network.listen_unix(path);
   ASSERT_TRUE(second) << second.error().message;
   EXPECT_EQ(kernel.network.listen_unix(path).error().code, Code::already_exists);
@@ -252,15 +254,14 @@ TEST(Tls, refuses_a_certificate_for_another_name) {
 
 TEST(Process, tells_output_and_exit_and_what_could_not_start) {
   Kernel kernel;
-  const auto output = kernel.loop.run(
-      run_command(kernel.loop, kernel.driver,
-                  {.arguments = {"sh", "-c", "echo out; echo err >&2; exit 3"}}));
+  const auto output = kernel.loop.run(run_command(
+      kernel.loop, kernel.driver, {.arguments = {"sh", "-c", "echo out; echo err >&2; exit 3"}}));
   ASSERT_TRUE(output) << output.error().message;
   EXPECT_EQ(output->output, "out\n");
   EXPECT_EQ(output->errors, "err\n");
   EXPECT_EQ(output->status.code, 3);
-  const auto missing = kernel.loop.run(
-      run_command(kernel.loop, kernel.driver, {.arguments = {"no-such-command"}}));
+  const auto missing =
+      kernel.loop.run(run_command(kernel.loop, kernel.driver, {.arguments = {"no-such-command"}}));
   EXPECT_EQ(missing.error().code, Code::not_found);
 }
 

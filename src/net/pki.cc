@@ -2,12 +2,12 @@
 
 #include "base/check.h"
 
-#include <array>
-#include <memory>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
+#include <array>
+#include <memory>
 
 namespace tulle::net {
 
@@ -145,8 +145,7 @@ Result<KeyPair> issue_certificate(const KeyPair& authority, const CertificateOpt
 Result<WallTime> certificate_end(const std::string& certificate_pem) {
   const X509Ptr certificate = read_certificate(certificate_pem);
   std::tm broken_down{};
-  if (!certificate ||
-      ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &broken_down) != 1) {
+  if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &broken_down) != 1) {
     return fail(Code::malformed, "not a certificate");
   }
   return WallTime(std::chrono::seconds(::timegm(&broken_down)));

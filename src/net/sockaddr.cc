@@ -1,8 +1,8 @@
 #include "net/sockaddr.h"
 
+#include <netinet/in.h>
 #include <algorithm>
 #include <cstring>
-#include <netinet/in.h>
 
 namespace tulle::net {
 

@@ -1,9 +1,9 @@
 // Byte streams: TCP, Unix, TLS and memory behind one interface, and the awaitables that read and
 // write them without allocating.
 //
-// A Stream belongs to the loop it was made on. It is full duplex: one reader and one writer may wait
-// at the same time. Destroying it closes it at once; bytes not yet sent may be lost, so finish with
-// shutdown_write() where the other side must see everything.
+// A Stream belongs to the loop it was made on. It is full duplex: one reader and one writer may
+// wait at the same time. Destroying it closes it at once; bytes not yet sent may be lost, so finish
+// with shutdown_write() where the other side must see everything.
 #pragma once
 
 #include "base/address.h"

@@ -2,12 +2,12 @@
 
 #include "base/check.h"
 
-#include <array>
-#include <memory>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <array>
+#include <memory>
 
 namespace tulle::net {
 
@@ -86,9 +86,9 @@ int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
                 unsigned int in_size, void* argument) {
   const auto* ours = static_cast<const std::string*>(argument);
   unsigned char* chosen = nullptr;
-  const int found = SSL_select_next_proto(
-      &chosen, out_size, reinterpret_cast<const unsigned char*>(ours->data()),
-      static_cast<unsigned int>(ours->size()), in, in_size);
+  const int found =
+      SSL_select_next_proto(&chosen, out_size, reinterpret_cast<const unsigned char*>(ours->data()),
+                            static_cast<unsigned int>(ours->size()), in, in_size);
   *out = chosen;
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
@@ -134,9 +134,12 @@ class OpensslStream final : public TlsStream {
  public:
   OpensslStream(rt::Loop& loop, std::unique_ptr<Stream> inner,
                 std::shared_ptr<const TlsContext> context)
-      : loop_(loop), inner_(std::move(inner)), context_(std::move(context)),
+      : loop_(loop),
+        inner_(std::move(inner)),
+        context_(std::move(context)),
         ssl_(SSL_new(static_cast<SSL_CTX*>(context_->native()))),
-        in_(BIO_new(BIO_s_mem())), out_(BIO_new(BIO_s_mem())) {
+        in_(BIO_new(BIO_s_mem())),
+        out_(BIO_new(BIO_s_mem())) {
     SSL_set_bio(ssl_.get(), in_, out_);
   }
   ~OpensslStream() override {

@@ -40,9 +40,7 @@ class WatchedFd final : public rt::FdHandler {
     rt::WaitList waiters;
   };
   Side& side(Interest interest) { return interest == Interest::read ? read_ : write_; }
-  const Side& side(Interest interest) const {
-    return interest == Interest::read ? read_ : write_;
-  }
+  const Side& side(Interest interest) const { return interest == Interest::read ? read_ : write_; }
 
   rt::Loop& loop_;
   rt::EpollDriver& driver_;

@@ -31,8 +31,7 @@ Task<std::invoke_result_t<Function>> run_blocking(Blocking& blocking, Function f
     Resumer* waiter = nullptr;
   };
   struct Awaiter final : Resumer {
-    Awaiter(Blocking& on, std::shared_ptr<State> shared)
-        : blocking(on), state(std::move(shared)) {}
+    Awaiter(Blocking& on, std::shared_ptr<State> shared) : blocking(on), state(std::move(shared)) {}
     ~Awaiter() { state->waiter = nullptr; }
     bool await_ready() { return false; }
     void await_suspend(std::coroutine_handle<> waiting) {

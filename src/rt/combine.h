@@ -39,9 +39,7 @@ Task<void> store(Task<T> task, std::optional<T>& slot) {
   slot.emplace(co_await std::move(task));
 }
 
-inline Task<void> wait_until(Loop& loop, Instant instant) {
-  co_await sleep_until(loop, instant);
-}
+inline Task<void> wait_until(Loop& loop, Instant instant) { co_await sleep_until(loop, instant); }
 
 }  // namespace detail
 

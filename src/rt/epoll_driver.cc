@@ -2,13 +2,13 @@
 
 #include "base/check.h"
 
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <ctime>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 namespace tulle::rt {
 
@@ -56,11 +56,11 @@ bool EpollDriver::wait(Instant deadline) {
   int count = ::epoll_pwait2(epoll_.get(), events.data(), kEventsPerWaitMax, limit, nullptr);
   if (count < 0 && errno == ENOSYS) {
     // Kernels before 5.11, and valgrind: milliseconds, rounded up.
-    const int ms = limit == nullptr ? -1
-                                    : static_cast<int>(std::min<std::int64_t>(
-                                          timeout.tv_sec * 1000 + (timeout.tv_nsec + 999'999) /
-                                                                      1'000'000,
-                                          kWaitMsMax));
+    const int ms =
+        limit == nullptr
+            ? -1
+            : static_cast<int>(std::min<std::int64_t>(
+                  timeout.tv_sec * 1000 + (timeout.tv_nsec + 999'999) / 1'000'000, kWaitMsMax));
     count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerWaitMax, ms);
   }
   CHECK(count >= 0 || errno == EINTR);

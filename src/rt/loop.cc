@@ -14,8 +14,7 @@ void WaitList::wake_all(Loop& loop) {
   while (head_.linked()) loop.schedule(static_cast<Runnable&>(head_.next()));
 }
 
-Loop::Loop(Driver& driver)
-    : driver_(driver), now_(driver.now()), wall_now_(driver.wall_now()) {}
+Loop::Loop(Driver& driver) : driver_(driver), now_(driver.now()), wall_now_(driver.wall_now()) {}
 
 Loop::~Loop() { CHECK(timers_.empty()); }
 

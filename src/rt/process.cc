@@ -3,16 +3,16 @@
 #include "rt/combine.h"
 #include "rt/watched_event.h"
 
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
 
 // glibc 2.36 forgot to declare these as C.
 extern "C" {
@@ -58,9 +58,8 @@ bool place_descriptors(Prepared& prepared) {
     if (::dup2(each.ours, each.child) < 0) return false;
   }
   for (int standard = 0; standard <= 2; ++standard) {
-    const bool named = std::ranges::any_of(prepared.descriptors, [standard](const auto& each) {
-      return each.child == standard;
-    });
+    const bool named = std::ranges::any_of(
+        prepared.descriptors, [standard](const auto& each) { return each.child == standard; });
     if (named) continue;
     const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || ::dup2(null, standard) < 0) return false;
@@ -80,8 +79,7 @@ bool place_descriptors(Prepared& prepared) {
   if (fine && prepared.own_process_group) fine = ::setpgid(0, 0) == 0;
   if (fine && prepared.directory != nullptr) fine = ::chdir(prepared.directory) == 0;
   if (fine) {
-    char** environment =
-        prepared.environment.size() > 1 ? prepared.environment.data() : environ;
+    char** environment = prepared.environment.size() > 1 ? prepared.environment.data() : environ;
     ::execvpe(prepared.arguments[0], prepared.arguments.data(), environment);
   }
   const int number = errno;
@@ -168,9 +166,7 @@ Result<void> send_signal(int pidfd, int number) {
 
 }  // namespace
 
-Result<void> Process::signal(int number) {
-  return send_signal(state_->event.fd.get(), number);
-}
+Result<void> Process::signal(int number) { return send_signal(state_->event.fd.get(), number); }
 
 struct ProcessWatch::State {
   State(Loop& loop, EpollDriver& driver, OwnedFd pidfd) : event(loop, driver, std::move(pidfd)) {}

@@ -13,9 +13,9 @@
 namespace tulle::rt {
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;    // [0] is looked up in PATH
+  std::vector<std::string> arguments;         // [0] is looked up in PATH
   std::vector<std::string> environment = {};  // "NAME=value"; empty: inherit ours
-  std::string directory = {};  // empty: ours
+  std::string directory = {};                 // empty: ours
   // Descriptor `child` of the child is `ours` here. 0, 1 and 2 are /dev/null where not named.
   struct Descriptor {
     int child;
