@@ -19,7 +19,7 @@ kubeclient::ObjectPtr share(std::string_view text) {
   return std::make_shared<const json::object>(parse(text));
 }
 
-TEST(environment, variables_expand_as_upstream_does_it) {
+TEST(Environment, variables_expand_as_upstream_does_it) {
   Environment variables;
   variables.set("A", "one");
   variables.set("EMPTY", "");
@@ -35,7 +35,7 @@ TEST(environment, variables_expand_as_upstream_does_it) {
   }
 }
 
-TEST(environment, services_give_the_variables_of_docker_links) {
+TEST(Environment, services_give_the_variables_of_docker_links) {
   Environment variables;
   add_service_variables(
       {share(R"({"metadata":{"name":"hello-web"},"spec":{"clusterIP":"10.96.0.7","ports":[

@@ -10,7 +10,7 @@ WallTime at(int second) {
   return WallTime(std::chrono::seconds(1'767'323'040 + second) + std::chrono::nanoseconds(7));
 }
 
-TEST(log_format, lines_are_cut_as_cri_writes_them) {
+TEST(LogFormat, lines_are_cut_as_cri_writes_them) {
   LineCutter cutter("stdout");
   std::string out;
   cutter.add("one\ntw", at(1), out);
@@ -24,7 +24,7 @@ TEST(log_format, lines_are_cut_as_cri_writes_them) {
             "2026-01-02T03:04:04.000000007Z stdout F rest\n");
 }
 
-TEST(log_format, a_long_line_goes_out_in_parts) {
+TEST(LogFormat, a_long_line_goes_out_in_parts) {
   LineCutter cutter("stderr");
   std::string out;
   cutter.add(std::string(kLogLineBytesMax + 3, 'x') + "\n", at(0), out);
@@ -39,7 +39,7 @@ TEST(log_format, a_long_line_goes_out_in_parts) {
   EXPECT_EQ(second->stream, "stderr");
 }
 
-TEST(log_selection, gives_what_was_asked_for) {
+TEST(LogSelection, gives_what_was_asked_for) {
   const std::string log =
       "2026-01-02T03:04:01.000000000Z stdout F one\n"
       "2026-01-02T03:04:02.000000000Z stderr P tw\n"
@@ -67,7 +67,7 @@ TEST(log_selection, gives_what_was_asked_for) {
   }
 }
 
-TEST(log_selection, a_limit_counts_over_all_that_was_taken) {
+TEST(LogSelection, a_limit_counts_over_all_that_was_taken) {
   LogSelection selection({.limit_bytes = 6});
   EXPECT_EQ(selection.take_first("t stdout F one\n"), "one\n");
   EXPECT_FALSE(selection.full());

@@ -13,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-TEST(oci_spec, holds_what_the_container_asks_for) {
+TEST(OciSpec, holds_what_the_container_asks_for) {
   ContainerSettings settings{.arguments = {"/hello", "--port", "8080"},
                              .environment = {"A=b"},
                              .directory = "/srv",
@@ -53,7 +53,7 @@ TEST(oci_spec, holds_what_the_container_asks_for) {
             R"({"type":"network","path":"/data/netns"})");
 }
 
-TEST(oci_spec, capabilities_are_dropped_before_others_are_added) {
+TEST(OciSpec, capabilities_are_dropped_before_others_are_added) {
   struct Case {
     std::vector<std::string> added;
     std::vector<std::string> dropped;
@@ -73,7 +73,7 @@ TEST(oci_spec, capabilities_are_dropped_before_others_are_added) {
   }
 }
 
-TEST(oci_spec, users_are_looked_up_in_the_image) {
+TEST(OciSpec, users_are_looked_up_in_the_image) {
   constexpr std::string_view kPasswd = "root:x:0:0::/root:/bin/sh\nweb:x:33:34::/:/bin/sh\nbad\n";
   constexpr std::string_view kGroup = "root:x:0:\nstaff:x:50:web\n";
   struct Case {

@@ -41,7 +41,7 @@ ContainerView crashed() {
   return view;
 }
 
-TEST(pod_status, phase_and_readiness_follow_the_containers) {
+TEST(PodStatus, phase_and_readiness_follow_the_containers) {
   struct Case {
     const char* policy;
     std::vector<ContainerView> init;
@@ -82,7 +82,7 @@ TEST(pod_status, phase_and_readiness_follow_the_containers) {
   }
 }
 
-TEST(pod_status, the_same_view_gives_the_same_status_at_another_time) {
+TEST(PodStatus, the_same_view_gives_the_same_status_at_another_time) {
   json::object pod = pod_with("Always");
   const PodView view{.address = "10.244.0.2",
                      .host_address = "127.0.0.1",
@@ -93,7 +93,7 @@ TEST(pod_status, the_same_view_gives_the_same_status_at_another_time) {
   EXPECT_EQ(make_pod_status(pod, view, kNow + std::chrono::hours(1)), pod["status"]);
 }
 
-TEST(pod_status, a_readiness_gate_is_waited_for) {
+TEST(PodStatus, a_readiness_gate_is_waited_for) {
   json::object pod = pod_with("Always");
   kube::ensure_array(pod, "spec.readinessGates")
       .push_back(json::object{{"conditionType", "example.com/gate"}});
@@ -106,7 +106,7 @@ TEST(pod_status, a_readiness_gate_is_waited_for) {
   EXPECT_TRUE(kube::is_condition_true(pod, "Ready"));
 }
 
-TEST(back_off, doubles_up_to_five_minutes_and_starts_over_after_health) {
+TEST(BackOff, doubles_up_to_five_minutes_and_starts_over_after_health) {
   BackOff waits(1);
   const auto seconds = [&waits](Duration worked) {
     return std::chrono::duration_cast<std::chrono::seconds>(waits.failed(worked)).count();
@@ -116,7 +116,7 @@ TEST(back_off, doubles_up_to_five_minutes_and_starts_over_after_health) {
   EXPECT_EQ(seconds({}), 10);
 }
 
-TEST(probe_state, thresholds_decide) {
+TEST(ProbeState, thresholds_decide) {
   struct Case {
     const char* results;  // + a success, - a failure
     bool good_at_first;
