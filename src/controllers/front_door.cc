@@ -60,7 +60,7 @@ rt::Task<ApiResult<void>> FrontDoorController::ensure_class() {
                              {"kind", "IngressClass"},
                              {"metadata",
                               {{"name", kClass}, {"annotations", {{kDefaultClass, "true"}}}}},
-                             {"spec", {{"controller", "tulle.dev/ingress"}}}};
+                             {"spec", {{"controller", "tulle.dev/ingress-controller"}}}};
   const auto made =
       co_await shared_.client.create(kubeclient::kIngressClasses, std::move(ingress_class));
   if (!made && !made.error().is(kube::Reason::already_exists)) co_return made.error();
