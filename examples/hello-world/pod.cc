@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <charconv>
 #include <fstream>
 #include <sstream>
 

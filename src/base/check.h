@@ -12,8 +12,8 @@ namespace tulle {
 
 }  // namespace tulle
 
-#define CHECK(condition)           \
-  do {                             \
-    if (!(condition)) [[unlikely]] \
+#define CHECK(condition)                                                  \
+  do {                                                                    \
+    if (!(condition)) [[unlikely]]                                        \
       ::tulle::check_failed(#condition, std::source_location::current()); \
   } while (false)

@@ -36,12 +36,12 @@ inline Error fail(Code code, std::string message) {
 #define TULLE_JOIN_(a, b) a##b
 #define TULLE_JOIN(a, b) TULLE_JOIN_(a, b)
 
-#define TULLE_TRY_(keyword, temporary, declaration, ...)        \
-  auto temporary = (__VA_ARGS__);                               \
-  if (!temporary) keyword std::move(temporary).error();         \
+#define TULLE_TRY_(keyword, temporary, declaration, ...) \
+  auto temporary = (__VA_ARGS__);                        \
+  if (!temporary) keyword std::move(temporary).error();  \
   declaration = *std::move(temporary)
 
-#define TULLE_TRY_VOID_(keyword, temporary, ...)                \
+#define TULLE_TRY_VOID_(keyword, temporary, ...) \
   if (auto temporary = (__VA_ARGS__); !temporary) keyword std::move(temporary).error()
 
 #define TRY(declaration, ...) \

@@ -23,8 +23,7 @@ class DeploymentController final {
   rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
   rt::Task<ApiResult<Sets>> claim_sets(ObjectPtr deployment);
   rt::Task<ApiResult<void>> advance(ObjectPtr deployment, Sets& sets);
-  rt::Task<ApiResult<void>> ensure_newest(ObjectPtr deployment, Sets& sets,
-                                          std::int64_t replicas);
+  rt::Task<ApiResult<void>> ensure_newest(ObjectPtr deployment, Sets& sets, std::int64_t replicas);
   rt::Task<ApiResult<void>> create_newest(ObjectPtr deployment, Sets& sets, std::int64_t replicas,
                                           std::int64_t revision);
   rt::Task<ApiResult<void>> follow_scale(ObjectPtr deployment, Sets& sets);

@@ -3,8 +3,8 @@
 #include "controllers/deployment.h"
 #include "controllers/rollout.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 
@@ -39,8 +39,7 @@ void set_available(json::object& deployment, const Totals& totals, kube::Time no
   kube::set_condition(deployment,
                       {.type = "Available",
                        .status = enough ? "True" : "False",
-                       .reason = enough ? "MinimumReplicasAvailable"
-                                        : "MinimumReplicasUnavailable",
+                       .reason = enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable",
                        .message = enough ? "Deployment has minimum availability."
                                          : "Deployment does not have minimum availability."},
                       now);

@@ -36,7 +36,8 @@ bool says(const json::object& existing, const json::object& wanted) {
 }  // namespace
 
 EndpointsController::EndpointsController(Shared& shared)
-    : shared_(shared), queue_(shared.loop),
+    : shared_(shared),
+      queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
   shared_.services.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     queue_.add(kube::key_of(after ? *after : *before));
@@ -71,9 +72,8 @@ rt::Task<ApiResult<Reconciled>> EndpointsController::reconcile(NamespacedName ke
   if (!service || kube::is_deleting(*service) || !selects(*service)) co_return Reconciled{};
   const auto selector = kube::Selector::from_map(kube::object_at(*service, "spec.selector"));
   std::vector<ObjectPtr> pods = in_namespace(shared_.pods, key.namespace_);
-  std::erase_if(pods, [&selector](const ObjectPtr& pod) {
-    return !selector.matches(kube::labels_of(*pod));
-  });
+  std::erase_if(
+      pods, [&selector](const ObjectPtr& pod) { return !selector.matches(kube::labels_of(*pod)); });
   CO_TRY_VOID(co_await write_slices(service, slices_for(*service, pods)));
   CO_TRY_VOID(co_await write_endpoints(service, endpoints_for(*service, pods)));
   co_return Reconciled{};
@@ -127,8 +127,7 @@ rt::Task<ApiResult<void>> EndpointsController::write_slice(ObjectPtr service, Ob
         {"metadata",
          {{"generateName", std::string(kube::name_of(*service)) + "-"},
           {"namespace", kube::namespace_of(*service)},
-          {"labels",
-           {{kServiceName, kube::name_of(*service)}, {kManagedBy, kManager}}},
+          {"labels", {{kServiceName, kube::name_of(*service)}, {kManagedBy, kManager}}},
           {"ownerReferences", json::array{owner_reference(*service)}}}}};
     for (auto& [field, value] : wanted) slice[field] = value;
     written = co_await shared_.client.create(kubeclient::kEndpointSlices, std::move(slice));
@@ -143,8 +142,8 @@ rt::Task<ApiResult<void>> EndpointsController::write_endpoints(ObjectPtr service
   const ObjectPtr existing = shared_.endpoints.get(kube::key_of(*service));
   const bool empty = wanted.empty();
   if (existing) {
-    const bool same = empty ? kube::array_at(*existing, "subsets").empty()
-                            : says(*existing, wanted);
+    const bool same =
+        empty ? kube::array_at(*existing, "subsets").empty() : says(*existing, wanted);
     if (same) co_return ApiResult<void>();
   }
   json::object endpoints{{"apiVersion", "v1"},
@@ -157,11 +156,9 @@ rt::Task<ApiResult<void>> EndpointsController::write_endpoints(ObjectPtr service
   if (existing) endpoints = *existing;
   endpoints.erase("subsets");
   for (auto& [field, value] : wanted) endpoints[field] = value;
-  auto written = existing
-                     ? co_await shared_.client.update(kubeclient::kEndpoints,
-                                                      std::move(endpoints), {})
-                     : co_await shared_.client.create(kubeclient::kEndpoints,
-                                                      std::move(endpoints));
+  auto written =
+      existing ? co_await shared_.client.update(kubeclient::kEndpoints, std::move(endpoints), {})
+               : co_await shared_.client.create(kubeclient::kEndpoints, std::move(endpoints));
   if (!written) co_return written.error();
   shared_.endpoints.observe(*written);
   co_return ApiResult<void>();

@@ -20,8 +20,7 @@ class EndpointsController final {
  private:
   rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
   rt::Task<ApiResult<void>> write_slices(ObjectPtr service, std::vector<json::object> wanted);
-  rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing,
-                                        json::object wanted);
+  rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing, json::object wanted);
   rt::Task<ApiResult<void>> write_endpoints(ObjectPtr service, json::object wanted);
   void enqueue_services_of(const json::object& pod);
 
@@ -30,8 +29,8 @@ class EndpointsController final {
   kubeclient::Reconcile reconcile_;
 };
 
-// The slices (without metadata) of a service over these pods: grouped by the numbers that its target
-// ports have in each pod, in order of address. Pure.
+// The slices (without metadata) of a service over these pods: grouped by the numbers that its
+// target ports have in each pod, in order of address. Pure.
 std::vector<json::object> slices_for(const json::object& service,
                                      const std::vector<ObjectPtr>& pods);
 

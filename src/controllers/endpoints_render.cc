@@ -1,5 +1,5 @@
-#include "controllers/endpoints.h"
 #include "base/address.h"
+#include "controllers/endpoints.h"
 
 #include <boost/json.hpp>
 
@@ -15,8 +15,7 @@ std::string address_of(const json::object& pod) {
 }
 
 // The container port of this name and protocol; 0 where the pod has none.
-std::int64_t named_port(const json::object& pod, std::string_view name,
-                        std::string_view protocol) {
+std::int64_t named_port(const json::object& pod, std::string_view name, std::string_view protocol) {
   for (const auto& container : kube::array_at(pod, "spec.containers")) {
     for (const auto& value : kube::array_at(kube::object_or_empty(container), "ports")) {
       const auto& port = kube::object_or_empty(value);
@@ -127,8 +126,8 @@ std::vector<json::object> slices_for(const json::object& service,
   }
   // A service without pods has one slice that says so.
   if (slices.empty()) {
-    slices.push_back({{"addressType", "IPv4"}, {"ports", json::array()},
-                      {"endpoints", json::array()}});
+    slices.push_back(
+        {{"addressType", "IPv4"}, {"ports", json::array()}, {"endpoints", json::array()}});
   }
   return slices;
 }

@@ -29,7 +29,10 @@ bool is_load_balancer(const json::object& service) {
 }  // namespace
 
 FrontDoorController::FrontDoorController(Shared& shared, const Options& options)
-    : shared_(shared), options_(options), services_(shared.loop), ingresses_(shared.loop),
+    : shared_(shared),
+      options_(options),
+      services_(shared.loop),
+      ingresses_(shared.loop),
       reconcile_service_([this](NamespacedName key) { return reconcile_service(std::move(key)); }),
       reconcile_ingress_([this](NamespacedName key) { return reconcile_ingress(std::move(key)); }) {
   shared_.services.on_change([this](const ObjectPtr&, const ObjectPtr& after) {
@@ -48,19 +51,19 @@ rt::Task<void> FrontDoorController::run() {
     log::warn("the IngressClass tulle could not be made", {{"why", made.error().message}});
   }
   rt::Scope workers(shared_.loop);
-  workers.spawn(kubeclient::run_workers(shared_.loop, services_, "load-balancer",
-                                        reconcile_service_, 1));
-  workers.spawn(kubeclient::run_workers(shared_.loop, ingresses_, "ingress", reconcile_ingress_,
-                                        4));
+  workers.spawn(
+      kubeclient::run_workers(shared_.loop, services_, "load-balancer", reconcile_service_, 1));
+  workers.spawn(
+      kubeclient::run_workers(shared_.loop, ingresses_, "ingress", reconcile_ingress_, 4));
   co_await workers.idle();
 }
 
 rt::Task<ApiResult<void>> FrontDoorController::ensure_class() {
-  json::object ingress_class{{"apiVersion", "networking.k8s.io/v1"},
-                             {"kind", "IngressClass"},
-                             {"metadata",
-                              {{"name", kClass}, {"annotations", {{kDefaultClass, "true"}}}}},
-                             {"spec", {{"controller", "tulle.dev/ingress-controller"}}}};
+  json::object ingress_class{
+      {"apiVersion", "networking.k8s.io/v1"},
+      {"kind", "IngressClass"},
+      {"metadata", {{"name", kClass}, {"annotations", {{kDefaultClass, "true"}}}}},
+      {"spec", {{"controller", "tulle.dev/ingress-controller"}}}};
   const auto made =
       co_await shared_.client.create(kubeclient::kIngressClasses, std::move(ingress_class));
   if (!made && !made.error().is(kube::Reason::already_exists)) co_return made.error();
@@ -115,10 +118,9 @@ rt::Task<ApiResult<Reconciled>> FrontDoorController::reconcile_ingress(Namespace
   json::object changed = *ingress;
   kube::set_at(
       changed, "status.loadBalancer.ingress",
-      json::array{json::object{
-          {"ip", options_.ingress.to_string()},
-          {"ports", json::array{json::object{{"port", options_.ingress_port},
-                                             {"protocol", "TCP"}}}}}});
+      json::array{json::object{{"ip", options_.ingress.to_string()},
+                               {"ports", json::array{json::object{{"port", options_.ingress_port},
+                                                                  {"protocol", "TCP"}}}}}});
   CO_TRY_VOID(co_await write_status(shared_, shared_.ingresses, ingress, std::move(changed)));
   co_return Reconciled{};
 }

@@ -20,15 +20,17 @@ using kubeclient::Cache;
 // Everything that may stand in a namespace, and goes with it. Pods before what they need.
 std::vector<kubeclient::Resource> namespaced_resources() {
   using namespace kubeclient;
-  return {kDeployments, kReplicaSets,     kPods,      kServices,       kEndpointSlices, kEndpoints,
-          kIngresses,   kServiceAccounts, kConfigMaps, kSecrets,       kLeases,         kEvents};
+  return {kDeployments, kReplicaSets,     kPods,       kServices, kEndpointSlices, kEndpoints,
+          kIngresses,   kServiceAccounts, kConfigMaps, kSecrets,  kLeases,         kEvents};
 }
 
 }  // namespace
 
 struct Manager::Parts {
   Parts(rt::Loop& on, kubeclient::Client& with, Random seeded, ManagerOptions options)
-      : loop(on), client(with), random(seeded),
+      : loop(on),
+        client(with),
+        random(seeded),
         namespace_controller(shared, namespaced_resources(), options.ca_pem),
         front_door(shared, {.load_balancers = options.load_balancers,
                             .ingress = options.ingress,
@@ -63,10 +65,10 @@ struct Manager::Parts {
   Cache service_accounts{loop, client, Random(random.next()), kubeclient::kServiceAccounts};
   Cache nodes{loop, client, Random(random.next()), kubeclient::kNodes};
   Cache leases{loop, client, Random(random.next()), kubeclient::kLeases};
-  std::vector<Cache*> caches{&pods,       &services,         &endpoint_slices, &endpoints,
-                             &deployments, &replica_sets,    &namespaces,      &ingresses,
-                             &ingress_classes, &config_maps, &secrets,         &service_accounts,
-                             &nodes,      &leases};
+  std::vector<Cache*> caches{
+      &pods,         &services,         &endpoint_slices, &endpoints,       &deployments,
+      &replica_sets, &namespaces,       &ingresses,       &ingress_classes, &config_maps,
+      &secrets,      &service_accounts, &nodes,           &leases};
   Shared shared{.loop = loop,
                 .client = client,
                 .events = events,
@@ -89,8 +91,7 @@ struct Manager::Parts {
   rt::Scope tasks{loop};
 };
 
-Manager::Manager(rt::Loop& loop, kubeclient::Client& client, Random random,
-                 ManagerOptions options)
+Manager::Manager(rt::Loop& loop, kubeclient::Client& client, Random random, ManagerOptions options)
     : parts_(std::make_unique<Parts>(loop, client, random, std::move(options))) {}
 
 Manager::~Manager() = default;

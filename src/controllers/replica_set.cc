@@ -3,8 +3,8 @@
 #include "kube/selector.h"
 #include "rt/combine.h"
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -87,7 +87,8 @@ void sort_victims_first(std::vector<ObjectPtr>& pods) {
 }
 
 ReplicaSetController::ReplicaSetController(Shared& shared)
-    : shared_(shared), queue_(shared.loop),
+    : shared_(shared),
+      queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
   shared_.replica_sets.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     queue_.add(kube::key_of(after ? *after : *before));
@@ -138,8 +139,7 @@ rt::Task<ApiResult<Reconciled>> ReplicaSetController::reconcile(NamespacedName k
 
 // The set's active pods, orphans that match adopted on the way.
 rt::Task<ApiResult<std::vector<ObjectPtr>>> ReplicaSetController::claim_pods(ObjectPtr set) {
-  const auto selector =
-      kube::Selector::from_label_selector(kube::object_at(*set, "spec.selector"));
+  const auto selector = kube::Selector::from_label_selector(kube::object_at(*set, "spec.selector"));
   if (!selector) co_return selector.error();
   std::vector<ObjectPtr> claimed;
   for (ObjectPtr& pod : in_namespace(shared_.pods, kube::namespace_of(*set))) {
@@ -172,8 +172,9 @@ rt::Task<ApiResult<void>> ReplicaSetController::create_pod(ObjectPtr set) {
     co_return created.error();
   }
   shared_.pods.observe(*created);
-  shared_.events.record(*set, {.reason = "SuccessfulCreate",
-                               .message = fmt::format("Created pod: {}", kube::name_of(**created))});
+  shared_.events.record(*set,
+                        {.reason = "SuccessfulCreate",
+                         .message = fmt::format("Created pod: {}", kube::name_of(**created))});
   co_return ApiResult<void>();
 }
 

@@ -48,8 +48,8 @@ bool is_available(const json::object& pod, std::int64_t min_ready_seconds, kube:
                   Duration& until);
 
 // Writes status if it differs from what the object has. `object` is a copy with the new status.
-rt::Task<ApiResult<void>> write_status(Shared& shared, kubeclient::Cache& cache,
-                                       ObjectPtr before, json::object after);
+rt::Task<ApiResult<void>> write_status(Shared& shared, kubeclient::Cache& cache, ObjectPtr before,
+                                       json::object after);
 
 // Makes `object` a dependant of `owner`, unless it has a controller already.
 rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, ObjectPtr object,

@@ -30,9 +30,8 @@ Client::Client(rt::Loop& loop, net::Network& network, Options options)
     : loop_(loop), network_(network), options_(std::move(options)), pool_(loop, options_.pool) {}
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> Client::connect_stream() {
-  auto opened = options_.unix_path.empty()
-                    ? network_.connect({.to = options_.address})
-                    : network_.connect_unix(options_.unix_path);
+  auto opened = options_.unix_path.empty() ? network_.connect({.to = options_.address})
+                                           : network_.connect_unix(options_.unix_path);
   CO_TRY(auto stream, co_await std::move(opened));
   if (!options_.tls) co_return stream;
   std::string name =
@@ -53,8 +52,8 @@ rt::Task<Result<StreamedResponse>> Client::open(codec::RequestHead head, std::st
     if (!options_.host.empty()) {
       head.headers.append("Host", options_.host);
     } else {
-      head.headers.append("Host", options_.unix_path.empty() ? options_.address.to_string()
-                                                             : "localhost");
+      head.headers.append("Host",
+                          options_.unix_path.empty() ? options_.address.to_string() : "localhost");
     }
   }
   for (bool fresh_only = false;;) {
@@ -88,10 +87,9 @@ rt::Task<Result<Reply>> Client::get(std::string target) {
 
 rt::Task<Result<Reply>> Client::post(std::string target, std::string content_type,
                                      std::string body) {
-  return request({.method = "POST",
-                  .target = std::move(target),
-                  .headers = {{"Content-Type", content_type}}},
-                 std::move(body));
+  return request(
+      {.method = "POST", .target = std::move(target), .headers = {{"Content-Type", content_type}}},
+      std::move(body));
 }
 
 }  // namespace tulle::http

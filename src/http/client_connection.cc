@@ -167,8 +167,8 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
   const bool is_whole = first && self.length_left == (*first)->size();
   if (body == nullptr || (is_whole && (*first)->size() <= kInlineBodyBytes)) {
     self.pieces = {self.out, first ? **first : std::string_view(), {}};
-    auto written = co_await TimedWrite(self.loop, *self.stream, self.pieces,
-                                       {.deadline = deadline}, &self.bytes_written);
+    auto written = co_await TimedWrite(self.loop, *self.stream, self.pieces, {.deadline = deadline},
+                                       &self.bytes_written);
     if (!written) co_return self.end(std::move(written).error());
     self.sent = true;
   } else {
@@ -189,8 +189,7 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     }
     const auto room = self.buffer.room(self.options.head_limits.head_bytes_max + 1);
     CHECK(!room.empty());
-    auto count =
-        co_await TimedRead(self.loop, *self.stream, room, deadline, &self.source_failed);
+    auto count = co_await TimedRead(self.loop, *self.stream, room, deadline, &self.source_failed);
     if (!count) co_return self.end(std::move(count).error());
     if (*count == 0) {
       co_return self.end(fail(Code::closed, "the connection was closed before the response"));

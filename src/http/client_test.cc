@@ -126,18 +126,42 @@ const Row kRows[] = {
      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na",
      200, "a"},
-    {"an upgrade that nobody asked for", "GET",
-     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", 0, {}, false,
-     false, Code::malformed},
+    {"an upgrade that nobody asked for",
+     "GET",
+     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+     0,
+     {},
+     false,
+     false,
+     Code::malformed},
     {"not HTTP", "GET", "SSH-2.0-OpenSSH\r\n", 0, {}, false, false, Code::malformed},
-    {"two lengths", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 0,
-     {}, false, false, Code::malformed},
+    {"two lengths",
+     "GET",
+     "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+     0,
+     {},
+     false,
+     false,
+     Code::malformed},
     {"death before the first byte", "GET", "", 0, {}, true, false, Code::closed},
     {"death within the head", "GET", "HTTP/1.1 200 OK\r\nConte", 0, {}, true, false, Code::closed},
-    {"death within the body", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", 200, {},
-     true, false, {}, Code::closed},
-    {"death within a chunk", "GET",
-     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab", 200, {}, true, false, {},
+    {"death within the body",
+     "GET",
+     "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+     200,
+     {},
+     true,
+     false,
+     {},
+     Code::closed},
+    {"death within a chunk",
+     "GET",
+     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+     200,
+     {},
+     true,
+     false,
+     {},
      Code::closed},
 };
 
@@ -244,8 +268,9 @@ TEST(ClientConnection, takes_the_response_of_a_server_that_reads_no_body) {
   Asking asking;
   StringBody large(std::string(1 << 20, 'x'));
   asking.ask_for(request("POST"), &large);
-  asking.server.say("HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
-                    "Content-Length: 0\r\n\r\n");
+  asking.server.say(
+      "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
+      "Content-Length: 0\r\n\r\n");
   asking.server.close();
   EXPECT_EQ(asking.outcome.status, 413);
   EXPECT_FALSE(asking.connection.reusable());

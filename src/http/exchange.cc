@@ -155,8 +155,8 @@ void ServerConnection::encode_head(const codec::ResponseHead& head,
   const bool has_length = head.headers.contains("content-length");
   const bool no_body_status = head.status == 204 || head.status < 200;
   // A response without a body keeps the Content-Length of the one it stands for.
-  const bool keeps_length = has_length && !no_body_status &&
-                            (framing_ == Framing::length || !body_allowed(head.status));
+  const bool keeps_length =
+      has_length && !no_body_status && (framing_ == Framing::length || !body_allowed(head.status));
   if (head.minor_version != 1 || (has_length && !keeps_length) ||
       head.headers.contains("connection") || head.headers.contains("transfer-encoding")) {
     scratch_ = head;

@@ -84,13 +84,13 @@ TEST(Http, carries_bodies_of_all_sizes_over_tls_on_the_kernels_network) {
                                           .client_ca_pem = authority.ca.certificate_pem,
                                           .client_certificate_required = true});
   Server server(loop, *std::move(listener), handler, std::move(options));
-  Client client(loop, network,
-                {.address = server.local_address(),
-                 .tls = *net::TlsContext::client(
-                     {.ca_pem = authority.ca.certificate_pem,
-                      .certificate_chain_pem = authority.client.certificate_pem,
-                      .private_key_pem = authority.client.private_key_pem}),
-                 .server_name = "api.test"});
+  Client client(
+      loop, network,
+      {.address = server.local_address(),
+       .tls = *net::TlsContext::client({.ca_pem = authority.ca.certificate_pem,
+                                        .certificate_chain_pem = authority.client.certificate_pem,
+                                        .private_key_pem = authority.client.private_key_pem}),
+       .server_name = "api.test"});
   EXPECT_EQ(loop.run(run_all(loop, server, client)), 4);
   EXPECT_EQ(server.connections(), 0U);
 }

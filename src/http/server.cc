@@ -36,9 +36,8 @@ rt::Task<void> Server::accept_all() {
 }
 
 rt::Task<void> Server::serve(std::unique_ptr<net::Stream> stream) {
-  ConnectionContext context{.local = stream->local_address(),
-                            .peer = stream->peer_address(),
-                            .drain = &drain_};
+  ConnectionContext context{
+      .local = stream->local_address(), .peer = stream->peer_address(), .drain = &drain_};
   if (options_.tls) {
     const Instant deadline = loop_.now() + options_.tls_handshake_timeout;
     auto secured = co_await rt::with_deadline(

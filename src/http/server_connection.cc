@@ -173,8 +173,8 @@ rt::Task<void> ServerConnection::refuse(int status, std::string_view why) {
   const std::string body = std::to_string(status) + " " +
                            std::string(codec::reason_phrase(status)) + ": " + std::string(why) +
                            "\n";
-  const codec::ResponseHead head{
-      .status = status, .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
+  const codec::ResponseHead head{.status = status,
+                                 .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
   if (co_await exchange_.send(head, body)) co_await linger();
 }
 
@@ -217,8 +217,7 @@ rt::Task<void> serve_connection(rt::Loop& loop, std::unique_ptr<net::Stream> str
 
 rt::Task<void> serve_connection(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
                                 Handler& handler, const ServerOptions& options) {
-  const ConnectionContext context{.local = stream->local_address(),
-                                  .peer = stream->peer_address()};
+  const ConnectionContext context{.local = stream->local_address(), .peer = stream->peer_address()};
   return serve_connection(loop, std::move(stream), handler, options, context);
 }
 

@@ -153,8 +153,7 @@ struct Served : Sim {
   rt::Scope tasks{loop};
 };
 
-constexpr std::string_view kHello =
-    "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\nhello";
+constexpr std::string_view kHello = "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\n\r\nhello";
 
 struct Row {
   std::string_view what;
@@ -163,9 +162,7 @@ struct Row {
   bool closes = false;
 };
 
-std::string operator+(std::string_view a, std::string_view b) {
-  return std::string(a).append(b);
-}
+std::string operator+(std::string_view a, std::string_view b) { return std::string(a).append(b); }
 
 std::string refusal(std::string_view status, std::string_view why) {
   const std::string body = status + ": " + why + "\n";
@@ -197,8 +194,7 @@ std::vector<Row> rows() {
       {"204 and 304 have no body",
        "GET /none HTTP/1.1\r\nHost: a\r\n\r\nGET /same HTTP/1.1\r\nHost: a\r\n\r\n",
        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\n\r\n"},
-      {"a client that asks to close",
-       "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      {"a client that asks to close", "GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
        "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", true},
       {"a handler that asks to close", "GET /last HTTP/1.1\r\nHost: a\r\n\r\n",
        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbye", true},

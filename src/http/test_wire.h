@@ -16,16 +16,15 @@ namespace tulle::http {
 struct Sim {
   // Until nothing is left to do at this time.
   void settle() {
-    while (loop.turn_once()) {}
+    while (loop.turn_once()) {
+    }
   }
   void advance(Duration duration) {
     settle();
     loop.run(wait(loop, duration));
     settle();
   }
-  static rt::Task<void> wait(rt::Loop& on, Duration duration) {
-    co_await rt::sleep(on, duration);
-  }
+  static rt::Task<void> wait(rt::Loop& on, Duration duration) { co_await rt::sleep(on, duration); }
 
   rt::SimDriver driver;
   rt::Loop loop{driver};

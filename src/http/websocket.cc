@@ -60,8 +60,8 @@ std::string new_key(Random& random) {
 
 }  // namespace
 
-WebSocket::WebSocket(rt::Loop& loop, std::unique_ptr<net::Stream> stream, Role role,
-                     Random& random, std::string protocol, const codec::WebSocketLimits& limits)
+WebSocket::WebSocket(rt::Loop& loop, std::unique_ptr<net::Stream> stream, Role role, Random& random,
+                     std::string protocol, const codec::WebSocketLimits& limits)
     : stream_(std::move(stream)),
       role_(role),
       random_(random),
@@ -87,16 +87,16 @@ rt::Task<Result<std::unique_ptr<WebSocket>>> WebSocket::accept(
   const auto key = codec::websocket_accept_key(headers.get("sec-websocket-key").value_or(""));
   const auto protocol = choose_protocol(headers, protocols);
   if (!is_requested(request.head) || request.head.method != "GET" || !key || !protocol) {
-    const std::string why = protocol ? "no proper WebSocket handshake\n"
-                                     : "none of the protocols is spoken here; these are: " +
-                                           join(protocols) + "\n";
+    const std::string why =
+        protocol ? "no proper WebSocket handshake\n"
+                 : "none of the protocols is spoken here; these are: " + join(protocols) + "\n";
     CO_TRY_VOID(co_await exchange.send({.status = 400, .headers = {}}, why));
     co_return fail(Code::malformed, why.substr(0, why.size() - 1));
   }
-  codec::ResponseHead head{.status = 101,
-                           .headers = {{"Connection", "Upgrade"},
-                                       {"Upgrade", "websocket"},
-                                       {"Sec-WebSocket-Accept", *key}}};
+  codec::ResponseHead head{
+      .status = 101,
+      .headers = {
+          {"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Accept", *key}}};
   if (!protocol->empty()) head.headers.append("Sec-WebSocket-Protocol", *protocol);
   CO_TRY(auto stream, co_await exchange.upgrade(head));
   co_return std::make_unique<WebSocket>(loop, std::move(stream), Role::server, random, *protocol,
@@ -116,9 +116,9 @@ rt::Task<Result<std::unique_ptr<WebSocket>>> WebSocket::connect(
   if (!protocols.empty()) head.headers.set("Sec-WebSocket-Protocol", join(protocols));
   CO_TRY(const Response response, co_await connection->exchange(head));
   if (response.head.status != 101) {
-    co_return fail(Code::unsupported,
-                   "the server answered " + std::to_string(response.head.status) +
-                       " in place of switching to WebSocket");
+    co_return fail(Code::unsupported, "the server answered " +
+                                          std::to_string(response.head.status) +
+                                          " in place of switching to WebSocket");
   }
   const codec::Headers& headers = response.head.headers;
   CO_TRY(const std::string expected, codec::websocket_accept_key(key));
@@ -160,8 +160,8 @@ rt::Task<Result<void>> WebSocket::answer(const codec::WebSocketEvent& event) {
   switch (event.kind) {
     case codec::WebSocketEvent::Kind::ping:
       if (close_sent_) co_return Result<void>();
-      codec::append_websocket_frame(
-          out_, {.opcode = codec::WebSocketOpcode::pong, .mask = mask()}, event.payload);
+      codec::append_websocket_frame(out_, {.opcode = codec::WebSocketOpcode::pong, .mask = mask()},
+                                    event.payload);
       co_return co_await flush();
     case codec::WebSocketEvent::Kind::close:
       close_code_ = event.code;

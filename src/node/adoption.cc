@@ -45,8 +45,8 @@ rt::Task<void> remove_strangers(Node& node, const kubeclient::Cache& pods) {
   const std::set<std::string> known = living(pods, node.options.node_name);
   std::vector<PodPlace> strangers;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(
-           PodPlace::all_pods(node.options.data_dir), error)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(PodPlace::all_pods(node.options.data_dir), error)) {
     const std::string uid = entry.path().filename();
     if (!known.contains(uid)) strangers.push_back(read_place(node, uid));
   }

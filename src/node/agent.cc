@@ -3,11 +3,11 @@
 #include "base/log.h"
 #include "kube/object.h"
 #include "kubeclient/resources.h"
+#include "node/adoption.h"
 #include "node/node.h"
 #include "node/node_status.h"
 #include "node/pod_streams.h"
 #include "node/pod_worker.h"
-#include "node/adoption.h"
 #include "rt/combine.h"
 #include "rt/sleep.h"
 
@@ -32,13 +32,15 @@ constexpr std::int64_t kGraceDefault = 30;
 struct Agent::State {
   State(rt::Loop& on, rt::EpollDriver& driver, rt::Blocking& blocking, net::KernelNetwork& network,
         kubeclient::Client& client, ImageStore image_store, Random random, AgentOptions with)
-      : loop(on), options(std::move(with)),
+      : loop(on),
+        options(std::move(with)),
         runtime(options.runtime, options.data_dir + "/run/runtime"),
         images(on, blocking, std::move(image_store)),
         events(on, client, Random(random.next()), "kubelet", options.node_name),
         pods(on, client, Random(random.next()), kubeclient::kPods),
         services(on, client, Random(random.next()), kubeclient::kServices),
-        proxy(on, driver, options.proxy_socket), addresses(options.pod_network),
+        proxy(on, driver, options.proxy_socket),
+        addresses(options.pod_network),
         node{.loop = on,
              .driver = driver,
              .blocking = blocking,
@@ -52,7 +54,9 @@ struct Agent::State {
              .services = services,
              .proxy = proxy,
              .addresses = addresses},
-        streams(node, Random(random.next())), workers_scope(on), scope(on) {}
+        streams(node, Random(random.next())),
+        workers_scope(on),
+        scope(on) {}
 
   rt::Task<Result<void>> start();
   rt::Task<void> stop();
@@ -165,8 +169,8 @@ rt::Task<void> Agent::State::bind(kubeclient::ObjectPtr pod) {
     }
     if (written.error().is(kube::Reason::not_found)) break;
     co_await rt::sleep(loop, kBindRetry);
-    auto current = co_await node.client.get(
-        kubeclient::kPods, {.namespace_ = key.namespace_, .name = key.name});
+    auto current = co_await node.client.get(kubeclient::kPods,
+                                            {.namespace_ = key.namespace_, .name = key.name});
     if (!current) continue;
     if (kube::uid_of(**current) != kube::uid_of(*pod)) break;
     if (!kube::string_at(**current, "spec.nodeName").empty()) break;

@@ -39,7 +39,7 @@ struct AgentOptions {
   std::uint16_t capture_port = 15001;
   std::string proxy_socket;  // where the proxy takes pods over (mesh/handover.h)
   std::string cluster_domain = "cluster.local";
-  std::string runtime = {};  // a path or a name in PATH; empty: find_runtime()
+  std::string runtime = {};                   // a path or a name in PATH; empty: find_runtime()
   std::string executable = "/proc/self/exe";  // runs `shim` (node/shim.h)
 };
 

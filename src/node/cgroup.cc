@@ -1,8 +1,8 @@
 #include "node/cgroup.h"
 
+#include <unistd.h>
 #include <cerrno>
 #include <filesystem>
-#include <unistd.h>
 #include <vector>
 
 namespace tulle::node {

@@ -58,8 +58,8 @@ std::optional<ContainerEnd> read_end(const RunPlace& place) {
   const auto& document = kube::object_or_empty(*parsed);
   ContainerEnd end;
   end.signal = static_cast<int>(kube::integer_at(document, "signal"));
-  end.code = end.signal != 0 ? 128 + end.signal
-                             : static_cast<int>(kube::integer_at(document, "code"));
+  end.code =
+      end.signal != 0 ? 128 + end.signal : static_cast<int>(kube::integer_at(document, "code"));
   end.reason = end.code == 0 ? "Completed" : "Error";
   if (end.code != 0 && kube::bool_at(document, "oomKilled")) end.reason = "OOMKilled";
   end.started_at = read_start(place);
@@ -77,9 +77,8 @@ rt::Task<Result<std::unique_ptr<Container>>> Container::start(Node& node, RunPla
                             node.runtime.root(), at.bundle(), at.id(), at.log()},
               .own_process_group = true}));
   if (!output.status.success()) {
-    co_return fail(Code::unavailable, output.errors.empty()
-                                          ? "the shim could not be run"
-                                          : first_line(output.errors));
+    co_return fail(Code::unavailable,
+                   output.errors.empty() ? "the shim could not be run" : first_line(output.errors));
   }
   container->started_at_ = read_start(at);
   container->shim_ = watch(node, running_process(read_or_empty(at.bundle() + "/shim")));

@@ -15,7 +15,7 @@ namespace tulle::node {
 struct ContainerEnd {
   int code = 0;  // 128 + signal where a signal ended it
   int signal = 0;
-  std::string reason;  // "Completed", "Error", "OOMKilled", "ContainerStatusUnknown"
+  std::string reason;       // "Completed", "Error", "OOMKilled", "ContainerStatusUnknown"
   std::string started_at;   // RFC 3339
   std::string finished_at;  // RFC 3339
 };

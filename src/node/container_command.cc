@@ -4,9 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
 #include <charconv>
 #include <csignal>
-#include <unistd.h>
 
 namespace tulle::node {
 

@@ -46,14 +46,13 @@ int signal_number(std::string_view text) {
   std::from_chars(text.data(), text.data() + text.size(), number);
   if (number > 0) return number;
   if (text.starts_with("SIG")) text.remove_prefix(3);
-  constexpr std::array<std::pair<std::string_view, int>, 7> kNames{
-      {{"INT", SIGINT},
-       {"QUIT", SIGQUIT},
-       {"HUP", SIGHUP},
-       {"KILL", SIGKILL},
-       {"USR1", SIGUSR1},
-       {"USR2", SIGUSR2},
-       {"WINCH", SIGWINCH}}};
+  constexpr std::array<std::pair<std::string_view, int>, 7> kNames{{{"INT", SIGINT},
+                                                                    {"QUIT", SIGQUIT},
+                                                                    {"HUP", SIGHUP},
+                                                                    {"KILL", SIGKILL},
+                                                                    {"USR1", SIGUSR1},
+                                                                    {"USR2", SIGUSR2},
+                                                                    {"WINCH", SIGWINCH}}};
   for (const auto& [name, value] : kNames) {
     if (text == name) return value;
   }
@@ -75,14 +74,12 @@ std::string seconds_text(Duration duration) {
 Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& spec,
                           const RunPlace& place, const Image& image,
                           const Environment& environment) {
-  const SettingsInput input{
-      .pod = *pod, .container = spec, .image = image.config, .place = place};
+  const SettingsInput input{.pod = *pod, .container = spec, .image = image.config, .place = place};
   TRY(ContainerSettings settings, make_settings(input, environment));
   TRY_VOID(make_directories(place.bundle(), 0700));
   TRY_VOID(make_directories(place.log_directory(), 0755));
-  TRY_VOID(mount_rootfs({.layers = image.layers,
-                         .state = place.rootfs_state(),
-                         .target = place.rootfs()}));
+  TRY_VOID(mount_rootfs(
+      {.layers = image.layers, .state = place.rootfs_state(), .target = place.rootfs()}));
   TRY(settings.user, find_user(input, place.rootfs()));
   return write_file_durably(place.bundle() + "/config.json",
                             codec::to_json(make_oci_spec(settings)));
@@ -107,9 +104,8 @@ RunPlace ContainerRunner::place_of(int number) const {
 ContainerView ContainerRunner::view() const {
   ContainerView view = view_;
   const bool runs = view.phase == Phase::running && !context_.stopping.is_set();
-  const ProbedBefore probed = prober_ == nullptr
-                                  ? before_
-                                  : ProbedBefore{prober_->started(), prober_->ready()};
+  const ProbedBefore probed =
+      prober_ == nullptr ? before_ : ProbedBefore{prober_->started(), prober_->ready()};
   view.started = view.phase == Phase::running && probed.started;
   view.ready = init_ ? succeeded() : runs && probed.ready;
   return view;
@@ -195,9 +191,8 @@ rt::Task<bool> ContainerRunner::back_off(const ContainerEnd& end) {
   view_.last_container_id = view_.container_id;
   view_.end.reset();
   if (wait == Duration{}) co_return false;
-  set_waiting("CrashLoopBackOff",
-              fmt::format("back-off {} restarting failed container={} pod={}", seconds_text(wait),
-                          name(), context_.full_name()));
+  set_waiting("CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
+                                              seconds_text(wait), name(), context_.full_name()));
   context_.warning("BackOff", fmt::format("Back-off restarting failed container {} in pod {}",
                                           name(), context_.full_name()));
   co_return co_await pause_or_stop(context_, wait);
@@ -243,8 +238,8 @@ rt::Task<std::expected<Image, WaitReason>> ContainerRunner::get_image() {
     context_.warning("Failed", image.error().message);
     context_.warning("Failed", "Error: " + image.error().reason);
   } else if (view_.image_id.empty()) {
-    context_.normal("Pulled", fmt::format("Container image \"{}\" already present on machine",
-                                          view_.image));
+    context_.normal("Pulled",
+                    fmt::format("Container image \"{}\" already present on machine", view_.image));
   }
   co_return image;
 }
@@ -274,8 +269,7 @@ rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why, BackOff& wai
   }
   const bool wants_image = image || why.reason == "ErrImageNeverPull";
   if (!wants_image) co_return co_await pause_or_stop(context_, wait);
-  co_await rt::race(context_.node.images.changed(images_seen_),
-                    pause_or_stop(context_, wait));
+  co_await rt::race(context_.node.images.changed(images_seen_), pause_or_stop(context_, wait));
   co_return context_.stopping.is_set();
 }
 
@@ -288,11 +282,11 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
   prober_ = &prober;
   context_.touch();
   rt::Loop& loop = context_.node.loop;
-  auto stop = co_await rt::race(container.ended(), [](PodContext& context, Prober& probes)
-                                    -> rt::Task<std::string> {
-    auto first = co_await rt::race(context.stopping.wait(), probes.restart_wanted());
-    co_return first.index() == 0 ? std::string() : std::get<1>(first);
-  }(context_, prober));
+  auto stop = co_await rt::race(
+      container.ended(), [](PodContext& context, Prober& probes) -> rt::Task<std::string> {
+        auto first = co_await rt::race(context.stopping.wait(), probes.restart_wanted());
+        co_return first.index() == 0 ? std::string() : std::get<1>(first);
+      }(context_, prober));
   prober_ = nullptr;
   if (stop.index() == 0) co_return std::get<0>(std::move(stop));
   const std::string probe = std::get<1>(std::move(stop));
@@ -301,8 +295,8 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
     context_.normal("Killing", "Stopping container " + name());
     co_return co_await end_container(container, context_.kill_at, true);
   }
-  context_.normal("Killing", fmt::format("Container {} failed {} probe, will be restarted", name(),
-                                         probe));
+  context_.normal("Killing",
+                  fmt::format("Container {} failed {} probe, will be restarted", name(), probe));
   co_return co_await end_container(container, loop.now() + grace_of(*pod_), false);
 }
 
@@ -311,9 +305,9 @@ rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Inst
   rt::Loop& loop = context_.node.loop;
   co_await run_pre_stop(kill_at);
   container.signal(signal_number(stop_signal_));
-  auto outcome =
-      pod_ends ? co_await rt::race(container.ended(), kill_time(context_))
-               : co_await rt::race(container.ended(), rt::detail::wait_until(loop, kill_at));
+  auto outcome = pod_ends
+                     ? co_await rt::race(container.ended(), kill_time(context_))
+                     : co_await rt::race(container.ended(), rt::detail::wait_until(loop, kill_at));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   container.signal(SIGKILL);
   co_return co_await container.ended();

@@ -23,9 +23,9 @@ struct ContainerView {
   std::string image = {};
   Phase phase = Phase::waiting;
   WaitReason waiting = {};
-  std::string started_at = {};             // while it runs
-  std::optional<ContainerEnd> end = {};    // when terminated
-  std::optional<ContainerEnd> last = {};   // of the run before
+  std::string started_at = {};            // while it runs
+  std::optional<ContainerEnd> end = {};   // when terminated
+  std::optional<ContainerEnd> last = {};  // of the run before
   bool ready = false;
   bool started = false;
   int restarts = 0;
@@ -77,7 +77,7 @@ class ContainerRunner final {
   BackOff crashes_{1};
   ImageVersion images_seen_;  // when the image was last looked for
   std::unique_ptr<Container> adopted_;
-  ProbedBefore before_;  // of what was adopted
+  ProbedBefore before_;             // of what was adopted
   const Prober* prober_ = nullptr;  // while it runs
 };
 

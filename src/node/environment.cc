@@ -259,9 +259,8 @@ void add_service_variables(const std::vector<kubeclient::ObjectPtr>& services,
 Result<std::string> field_value(const EnvironmentSources& sources, std::string_view path) {
   if (path == "status.podIP" || path == "status.podIPs") return sources.pod_address.to_string();
   if (path == "status.hostIP" || path == "status.hostIPs") return sources.host_address.to_string();
-  for (const std::string_view plain :
-       {"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
-        "spec.serviceAccountName"}) {
+  for (const std::string_view plain : {"metadata.name", "metadata.namespace", "metadata.uid",
+                                       "spec.nodeName", "spec.serviceAccountName"}) {
     if (path == plain) return std::string(string_at(sources.pod, path));
   }
   return subscript(sources.pod, path);

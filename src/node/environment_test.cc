@@ -3,17 +3,15 @@
 #include "codec/json.h"
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::node {
 namespace {
 
 namespace json = boost::json;
 
-json::object parse(std::string_view text) {
-  return codec::parse_json(text).value().as_object();
-}
+json::object parse(std::string_view text) { return codec::parse_json(text).value().as_object(); }
 
 kubeclient::ObjectPtr share(std::string_view text) {
   return std::make_shared<const json::object>(parse(text));
@@ -27,10 +25,10 @@ TEST(Environment, variables_expand_as_upstream_does_it) {
     const char* text;
     const char* expanded;
   };
-  for (const Case& each : {Case{"$(A)", "one"}, Case{"x$(A)y$(A)", "xoneyone"},
-                           Case{"$(EMPTY)", ""}, Case{"$(NONE)", "$(NONE)"}, Case{"$$(A)", "$(A)"},
-                           Case{"$$$(A)", "$one"}, Case{"$A", "$A"}, Case{"$(A", "$(A"},
-                           Case{"a$", "a$"}, Case{"$$", "$"}, Case{"", ""}}) {
+  for (const Case& each :
+       {Case{"$(A)", "one"}, Case{"x$(A)y$(A)", "xoneyone"}, Case{"$(EMPTY)", ""},
+        Case{"$(NONE)", "$(NONE)"}, Case{"$$(A)", "$(A)"}, Case{"$$$(A)", "$one"}, Case{"$A", "$A"},
+        Case{"$(A", "$(A"}, Case{"a$", "a$"}, Case{"$$", "$"}, Case{"", ""}}) {
     EXPECT_EQ(expand(each.text, variables), each.expanded) << each.text;
   }
 }
@@ -44,19 +42,18 @@ TEST(Environment, services_give_the_variables_of_docker_links) {
           "ports":[{"port":1}]}})"),
        share(R"({"metadata":{"name":"external"},"spec":{"type":"ExternalName"}})")},
       variables);
-  const std::vector<std::string> expected{
-      "HELLO_WEB_SERVICE_HOST=10.96.0.7",
-      "HELLO_WEB_SERVICE_PORT=80",
-      "HELLO_WEB_SERVICE_PORT_HTTP=80",
-      "HELLO_WEB_PORT=tcp://10.96.0.7:80",
-      "HELLO_WEB_PORT_80_TCP=tcp://10.96.0.7:80",
-      "HELLO_WEB_PORT_80_TCP_PROTO=tcp",
-      "HELLO_WEB_PORT_80_TCP_PORT=80",
-      "HELLO_WEB_PORT_80_TCP_ADDR=10.96.0.7",
-      "HELLO_WEB_PORT_53_UDP=udp://10.96.0.7:53",
-      "HELLO_WEB_PORT_53_UDP_PROTO=udp",
-      "HELLO_WEB_PORT_53_UDP_PORT=53",
-      "HELLO_WEB_PORT_53_UDP_ADDR=10.96.0.7"};
+  const std::vector<std::string> expected{"HELLO_WEB_SERVICE_HOST=10.96.0.7",
+                                          "HELLO_WEB_SERVICE_PORT=80",
+                                          "HELLO_WEB_SERVICE_PORT_HTTP=80",
+                                          "HELLO_WEB_PORT=tcp://10.96.0.7:80",
+                                          "HELLO_WEB_PORT_80_TCP=tcp://10.96.0.7:80",
+                                          "HELLO_WEB_PORT_80_TCP_PROTO=tcp",
+                                          "HELLO_WEB_PORT_80_TCP_PORT=80",
+                                          "HELLO_WEB_PORT_80_TCP_ADDR=10.96.0.7",
+                                          "HELLO_WEB_PORT_53_UDP=udp://10.96.0.7:53",
+                                          "HELLO_WEB_PORT_53_UDP_PROTO=udp",
+                                          "HELLO_WEB_PORT_53_UDP_PORT=53",
+                                          "HELLO_WEB_PORT_53_UDP_ADDR=10.96.0.7"};
   EXPECT_EQ(variables.assignments(), expected);
 }
 
@@ -93,9 +90,9 @@ TEST_F(Container, sources_come_in_order_and_the_last_wins) {
       "resources":{"limits":{"cpu":"2"}}})j");
   ASSERT_TRUE(environment) << environment.error().message;
   const std::vector<std::string> expected{
-      "PATH=/image", "HOSTNAME=p",    "FROM_IMAGE=1", "P_a=1",      "P_b=2",      "A=x",
-      "B=x-$(C)-1",  "C=y",           "IP=10.244.0.9", "LABEL=web", "NODE=here",  "KEY=secret",
-      "CPU=2"};
+      "PATH=/image", "HOSTNAME=p", "FROM_IMAGE=1", "P_a=1",         "P_b=2",
+      "A=x",         "B=x-$(C)-1", "C=y",          "IP=10.244.0.9", "LABEL=web",
+      "NODE=here",   "KEY=secret", "CPU=2"};
   EXPECT_EQ(environment->assignments(), expected);
 }
 

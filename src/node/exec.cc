@@ -11,14 +11,14 @@
 
 #include <boost/json.hpp>
 
-#include <array>
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <pty.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <csignal>
 
 namespace tulle::node {
 
@@ -140,14 +140,14 @@ json::object final_status(const Result<rt::ExitStatus>& status) {
   if (!status) return kube::to_json(kube::internal_error(status.error().message));
   if (status->success()) return {{"metadata", json::object()}, {"status", "Success"}};
   const int code = status->signal != 0 ? 128 + status->signal : status->code;
-  return {{"metadata", json::object()},
-          {"status", "Failure"},
-          {"message", fmt::format("command terminated with non-zero exit code: exit status {}",
-                                  code)},
-          {"reason", "NonZeroExitCode"},
-          {"details",
-           {{"causes", json::array{json::object{{"reason", "ExitCode"},
-                                                {"message", std::to_string(code)}}}}}}};
+  return {
+      {"metadata", json::object()},
+      {"status", "Failure"},
+      {"message", fmt::format("command terminated with non-zero exit code: exit status {}", code)},
+      {"reason", "NonZeroExitCode"},
+      {"details",
+       {{"causes",
+         json::array{json::object{{"reason", "ExitCode"}, {"message", std::to_string(code)}}}}}}};
 }
 
 // Until the command has ended, and all that it wrote is sent.
@@ -170,8 +170,8 @@ rt::Task<void> run_session(Node& node, http::WebSocket& socket, CommandStreams& 
 
 rt::Task<void> serve_exec(StreamRequest request, Random& random) {
   auto container = chosen_container(request);
-  auto place = container ? latest_run(request, *container)
-                         : kube::ApiResult<RunPlace>(container.error());
+  auto place =
+      container ? latest_run(request, *container) : kube::ApiResult<RunPlace>(container.error());
   if (place && ::access((place->bundle() + "/exit").c_str(), F_OK) == 0) {
     place = kube::bad_request(fmt::format("container not found (\"{}\")", *container));
   }
@@ -189,8 +189,8 @@ rt::Task<void> serve_exec(StreamRequest request, Random& random) {
                                                        request.exchange, kProtocols);
   if (!socket) co_return;
   const bool tty = flag_in(request.query, "tty");
-  auto streams = tty ? make_terminal(node.network)
-                     : make_pipes(node.network, flag_in(request.query, "stdin"));
+  auto streams =
+      tty ? make_terminal(node.network) : make_pipes(node.network, flag_in(request.query, "stdin"));
   auto command = streams ? ContainerCommand::start(node, {.container_id = place->id(),
                                                           .arguments = std::move(arguments),
                                                           .descriptors = streams->descriptors,

@@ -4,8 +4,8 @@
 #include "rt/combine.h"
 #include "rt/sleep.h"
 
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 
 namespace tulle::node {
 

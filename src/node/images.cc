@@ -58,8 +58,8 @@ rt::Task<std::expected<Image, WaitReason>> Images::obtain(std::string owner, std
     }
   }
   auto pulled = co_await pull(reference);
-  auto image = pulled ? co_await rt::run_blocking(blocking_, pin)
-                      : Result<Image>(std::move(pulled).error());
+  auto image =
+      pulled ? co_await rt::run_blocking(blocking_, pin) : Result<Image>(std::move(pulled).error());
   if (image) co_return *std::move(image);
   co_return Outcome(std::unexpect, "ErrImagePull",
                     fmt::format("Failed to pull image \"{}\": {}; {}", reference,
@@ -74,9 +74,8 @@ rt::Task<void> Images::unpin(std::string owner) {
 ImageVersion Images::version() const {
   struct stat status{};
   if (::stat(store_.index_path().c_str(), &status) != 0) return {};
-  return {.inode = status.st_ino,
-          .seconds = status.st_mtim.tv_sec,
-          .nanos = status.st_mtim.tv_nsec};
+  return {
+      .inode = status.st_ino, .seconds = status.st_mtim.tv_sec, .nanos = status.st_mtim.tv_nsec};
 }
 
 rt::Task<void> Images::changed(ImageVersion since) {

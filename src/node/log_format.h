@@ -6,9 +6,9 @@
 #include "base/time.h"
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <optional>
 
 namespace tulle::node {
 

@@ -11,12 +11,12 @@
 
 #include <boost/json.hpp>
 
-#include <array>
-#include <cerrno>
-#include <charconv>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <charconv>
 
 namespace tulle::node {
 
@@ -46,8 +46,7 @@ LogOptions options_of(const StreamRequest& request) {
     options.since = format_nano_time(*since);
   }
   if (const auto seconds = number_in(request.query, "sinceSeconds")) {
-    options.since = format_nano_time(request.node.loop.wall_now() -
-                                       std::chrono::seconds(*seconds));
+    options.since = format_nano_time(request.node.loop.wall_now() - std::chrono::seconds(*seconds));
   }
   return options;
 }
@@ -117,12 +116,12 @@ rt::Task<void> follow(StreamRequest request, RunPlace place, LogReader& reader,
 
 rt::Task<void> serve_log(StreamRequest request) {
   auto container = chosen_container(request);
-  auto place = container ? latest_run(request, *container)
-                         : kube::ApiResult<RunPlace>(container.error());
+  auto place =
+      container ? latest_run(request, *container) : kube::ApiResult<RunPlace>(container.error());
   if (place && flag_in(request.query, "previous") && place->number-- == 0) {
-    place = kube::bad_request(fmt::format(
-        "previous terminated container \"{}\" in pod \"{}\" not found", place->container,
-        kube::name_of(*request.pod)));
+    place = kube::bad_request(
+        fmt::format("previous terminated container \"{}\" in pod \"{}\" not found",
+                    place->container, kube::name_of(*request.pod)));
   }
   if (!place) co_return co_await send_failure(request.exchange, place.error());
   LogSelection selection(options_of(request));
@@ -137,8 +136,8 @@ rt::Task<void> serve_log(StreamRequest request) {
   }
   if (!co_await request.exchange.start(head)) co_return;
   if (!text.empty() && !co_await request.exchange.write(text)) co_return;
-  auto ended = co_await rt::race(follow(request, *place, reader, selection),
-                                 request.exchange.client_gone());
+  auto ended =
+      co_await rt::race(follow(request, *place, reader, selection), request.exchange.client_gone());
   if (ended.index() == 0) (void)co_await request.exchange.finish();
 }
 

@@ -81,13 +81,15 @@ void set_node_conditions(const Node& node, json::object& object) {
               "kubelet has sufficient memory available"},
         Sound{"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
         Sound{"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"}}) {
-    kube::set_condition(object,
-                        {.type = each.type, .status = "False", .reason = each.reason,
-                         .message = each.message},
-                        now);
+    kube::set_condition(
+        object,
+        {.type = each.type, .status = "False", .reason = each.reason, .message = each.message},
+        now);
   }
   kube::set_condition(object,
-                      {.type = "Ready", .status = "True", .reason = "KubeletReady",
+                      {.type = "Ready",
+                       .status = "True",
+                       .reason = "KubeletReady",
                        .message = "kubelet is posting ready status"},
                       now);
   for (json::value& each : kube::ensure_array(object, "status.conditions")) {
@@ -113,9 +115,9 @@ void set_node_status(const Node& node, json::object& object) {
   json::object& status = kube::ensure_object(object, "status");
   status["capacity"] = capacity(node.options.data_dir);
   status["allocatable"] = status["capacity"];
-  status["addresses"] = json::array{
-      json::object{{"type", "InternalIP"}, {"address", kHostAddress.to_string()}},
-      json::object{{"type", "Hostname"}, {"address", node.options.node_name}}};
+  status["addresses"] =
+      json::array{json::object{{"type", "InternalIP"}, {"address", kHostAddress.to_string()}},
+                  json::object{{"type", "Hostname"}, {"address", node.options.node_name}}};
   status["nodeInfo"] = node_info(node);
   set_node_conditions(node, object);
 }

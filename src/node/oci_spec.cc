@@ -18,20 +18,20 @@ namespace json = boost::json;
 
 // As containerd's and Docker's.
 constexpr std::array<std::string_view, 14> kDefaultCapabilities{
-    "CAP_AUDIT_WRITE", "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",           "CAP_FSETID",
-    "CAP_KILL",        "CAP_MKNOD",  "CAP_NET_RAW",      "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
-    "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",      "CAP_SYS_CHROOT"};
+    "CAP_AUDIT_WRITE", "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FOWNER",           "CAP_FSETID",
+    "CAP_KILL",        "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
+    "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",       "CAP_SYS_CHROOT"};
 
 constexpr std::array<std::string_view, 38> kAllCapabilities{
-    "CAP_AUDIT_CONTROL", "CAP_AUDIT_READ",    "CAP_AUDIT_WRITE",      "CAP_BLOCK_SUSPEND",
-    "CAP_CHOWN",         "CAP_DAC_OVERRIDE",  "CAP_DAC_READ_SEARCH",  "CAP_FOWNER",
-    "CAP_FSETID",        "CAP_IPC_LOCK",      "CAP_IPC_OWNER",        "CAP_KILL",
-    "CAP_LEASE",         "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN",      "CAP_MAC_OVERRIDE",
-    "CAP_MKNOD",         "CAP_NET_ADMIN",     "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-    "CAP_NET_RAW",       "CAP_SETFCAP",       "CAP_SETGID",           "CAP_SETPCAP",
-    "CAP_SETUID",        "CAP_SYSLOG",        "CAP_SYS_ADMIN",        "CAP_SYS_BOOT",
-    "CAP_SYS_CHROOT",    "CAP_SYS_MODULE",    "CAP_SYS_NICE",         "CAP_SYS_PACCT",
-    "CAP_SYS_PTRACE",    "CAP_SYS_RAWIO",     "CAP_SYS_RESOURCE",     "CAP_SYS_TIME",
+    "CAP_AUDIT_CONTROL",  "CAP_AUDIT_READ",      "CAP_AUDIT_WRITE",      "CAP_BLOCK_SUSPEND",
+    "CAP_CHOWN",          "CAP_DAC_OVERRIDE",    "CAP_DAC_READ_SEARCH",  "CAP_FOWNER",
+    "CAP_FSETID",         "CAP_IPC_LOCK",        "CAP_IPC_OWNER",        "CAP_KILL",
+    "CAP_LEASE",          "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN",        "CAP_MAC_OVERRIDE",
+    "CAP_MKNOD",          "CAP_NET_ADMIN",       "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
+    "CAP_NET_RAW",        "CAP_SETFCAP",         "CAP_SETGID",           "CAP_SETPCAP",
+    "CAP_SETUID",         "CAP_SYSLOG",          "CAP_SYS_ADMIN",        "CAP_SYS_BOOT",
+    "CAP_SYS_CHROOT",     "CAP_SYS_MODULE",      "CAP_SYS_NICE",         "CAP_SYS_PACCT",
+    "CAP_SYS_PTRACE",     "CAP_SYS_RAWIO",       "CAP_SYS_RESOURCE",     "CAP_SYS_TIME",
     "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM"};
 
 constexpr std::int64_t kCpuPeriod = 100'000;  // microseconds
@@ -61,8 +61,7 @@ json::array mounts_of(const ContainerSettings& settings) {
       mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
       mount("/dev/pts", "devpts", "devpts",
             {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
-      mount("/dev/shm", "tmpfs", "shm",
-            {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
+      mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
       mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"})};
   for (const BindMount& each : settings.mounts) {
@@ -78,16 +77,15 @@ json::object process_of(const ContainerSettings& settings) {
   if (!settings.user.groups.empty()) {
     user["additionalGids"] = json::array(settings.user.groups.begin(), settings.user.groups.end());
   }
-  json::object process{{"terminal", false},
-                       {"user", std::move(user)},
-                       {"args", strings(settings.arguments)},
-                       {"env", strings(settings.environment)},
-                       {"cwd", settings.directory},
-                       {"noNewPrivileges", !settings.allow_privilege_escalation},
-                       {"capabilities",
-                        {{"bounding", capabilities},
-                         {"effective", capabilities},
-                         {"permitted", capabilities}}}};
+  json::object process{
+      {"terminal", false},
+      {"user", std::move(user)},
+      {"args", strings(settings.arguments)},
+      {"env", strings(settings.environment)},
+      {"cwd", settings.directory},
+      {"noNewPrivileges", !settings.allow_privilege_escalation},
+      {"capabilities",
+       {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}}};
   return process;
 }
 
@@ -122,8 +120,8 @@ json::object linux_of(const ContainerSettings& settings) {
            words({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                   "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
                   "/sys/firmware", "/sys/devices/virtual/powercap"})},
-          {"readonlyPaths", words({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                   "/proc/sysrq-trigger"})}};
+          {"readonlyPaths",
+           words({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})}};
 }
 
 std::optional<std::uint32_t> number(std::string_view text) {

@@ -3,8 +3,8 @@
 #include "codec/json.h"
 #include "kube/object.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 #include <algorithm>
 

@@ -29,9 +29,7 @@ struct PodPlace {
   std::string runs(const std::string& container) const {
     return run() + "/containers/" + container;
   }
-  std::string logs() const {
-    return data_dir + "/pods/" + namespace_ + "_" + name + "_" + uid;
-  }
+  std::string logs() const { return data_dir + "/pods/" + namespace_ + "_" + name + "_" + uid; }
 };
 
 // One run of a container; restarts count up.

@@ -31,8 +31,8 @@ rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::O
   References references;
   CO_TRY_VOID(co_await fetch(node, kubeclient::kConfigMaps, namespace_, names.config_maps,
                              references.config_maps));
-  CO_TRY_VOID(co_await fetch(node, kubeclient::kSecrets, namespace_, names.secrets,
-                             references.secrets));
+  CO_TRY_VOID(
+      co_await fetch(node, kubeclient::kSecrets, namespace_, names.secrets, references.secrets));
   co_return references;
 }
 

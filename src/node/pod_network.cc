@@ -11,17 +11,17 @@
 #include <net/if.h>
 #include <nftables/libnftables.h>
 
-#include <array>
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
-#include <filesystem>
-#include <mutex>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
 
 namespace tulle::node {
 
@@ -44,8 +44,8 @@ struct Request {
                            .rta_type = type};
     std::memcpy(attributes.data() + offset, &attribute, sizeof attribute);
     std::memcpy(attributes.data() + offset + RTA_LENGTH(0), data, size);
-    header.nlmsg_len = static_cast<std::uint32_t>(offsetof(Request, attributes) + offset +
-                                                  RTA_SPACE(size));
+    header.nlmsg_len =
+        static_cast<std::uint32_t>(offsetof(Request, attributes) + offset + RTA_SPACE(size));
   }
   void add(std::uint16_t type, const IpAddress& address) {
     add(type, address.bytes().data(), address.byte_count());
@@ -144,8 +144,7 @@ Result<void> redirect_outgoing(const PodNetwork& network) {
 
 // Containers may listen on low ports without being root, as containerd allows them to.
 void allow_low_ports() {
-  const OwnedFd file(
-      ::open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC));
+  const OwnedFd file(::open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC));
   if (file) (void)!::write(file.get(), "0", 1);
 }
 

@@ -34,14 +34,10 @@ json::object state_of(const ContainerView& view) {
 }
 
 json::object container_status(const ContainerView& view) {
-  json::object out{{"name", view.name},
-                   {"image", view.image},
-                   {"imageID", view.image_id},
-                   {"ready", view.ready},
-                   {"started", view.started},
-                   {"restartCount", view.restarts},
-                   {"state", state_of(view)},
-                   {"lastState", json::object()}};
+  json::object out{{"name", view.name},        {"image", view.image},
+                   {"imageID", view.image_id}, {"ready", view.ready},
+                   {"started", view.started},  {"restartCount", view.restarts},
+                   {"state", state_of(view)},  {"lastState", json::object()}};
   if (view.last) out["lastState"] = terminated(*view.last, view.last_container_id);
   if (!view.container_id.empty()) out["containerID"] = view.container_id;
   return out;
@@ -103,11 +99,9 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
   kube::set_condition(pod, condition("PodScheduled", "", ""), now);
   const bool complete = phase == "Succeeded";
   if (initialized(view)) {
-    kube::set_condition(pod,
-                        {.type = "Initialized",
-                         .status = "True",
-                         .reason = complete ? "PodCompleted" : ""},
-                        now);
+    kube::set_condition(
+        pod, {.type = "Initialized", .status = "True", .reason = complete ? "PodCompleted" : ""},
+        now);
   } else {
     const std::string names = names_where(
         view.init_containers, [](const ContainerView& each) { return !succeeded(each); });
@@ -130,12 +124,11 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
   // A gate is a condition that somebody else sets.
   if (reason.empty()) {
     for (const json::value& each : kube::array_at(pod, "spec.readinessGates")) {
-      const std::string_view gate =
-          kube::string_at(kube::object_or_empty(each), "conditionType");
+      const std::string_view gate = kube::string_at(kube::object_or_empty(each), "conditionType");
       if (kube::is_condition_true(pod, gate)) continue;
       reason = "ReadinessGatesNotReady";
-      message = fmt::format("corresponding condition of pod readiness gate \"{}\" does not exist.",
-                            gate);
+      message =
+          fmt::format("corresponding condition of pod readiness gate \"{}\" does not exist.", gate);
     }
   }
   kube::set_condition(pod, condition("Ready", reason, message), now);

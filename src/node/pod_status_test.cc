@@ -5,8 +5,8 @@
 #include "node/back_off.h"
 #include "node/probe_state.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace tulle::node {
 namespace {
@@ -69,8 +69,8 @@ TEST(PodStatus, phase_and_readiness_follow_the_containers) {
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& each = cases[i];
     json::object pod = pod_with(each.policy);
-    pod["status"] = make_pod_status(
-        pod, {.init_containers = each.init, .containers = each.containers}, kNow);
+    pod["status"] =
+        make_pod_status(pod, {.init_containers = each.init, .containers = each.containers}, kNow);
     EXPECT_EQ(kube::string_at(pod, "status.phase"), each.phase) << i;
     const auto condition = [&pod](std::string_view type) {
       return kube::string_at(*kube::find_condition(pod, type), "status");
@@ -122,9 +122,9 @@ TEST(ProbeState, thresholds_decide) {
     bool good_at_first;
     const char* good;  // after each
   };
-  for (const Case& each : {Case{"+", false, "-"}, Case{"++", false, "-+"},
-                           Case{"+-++", false, "---+"}, Case{"---", true, "++-"},
-                           Case{"--+---", true, "+++++-"}, Case{"---++", true, "++--+"}}) {
+  for (const Case& each :
+       {Case{"+", false, "-"}, Case{"++", false, "-+"}, Case{"+-++", false, "---+"},
+        Case{"---", true, "++-"}, Case{"--+---", true, "+++++-"}, Case{"---++", true, "++--+"}}) {
     ProbeState state({.successes_needed = 2, .failures_needed = 3}, each.good_at_first);
     std::string seen;
     for (const char result : std::string_view(each.results)) {

@@ -58,12 +58,12 @@ PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
   started_at_ = string_at(*pod, "status.startTime");
   if (started_at_.empty()) started_at_ = kube::format_time(api_now(node.loop));
   for (const json::value& each : kube::array_at(*pod, "spec.initContainers")) {
-    init_.push_back(std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each),
-                                                      true));
+    init_.push_back(
+        std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each), true));
   }
   for (const json::value& each : kube::array_at(*pod, "spec.containers")) {
-    containers_.push_back(std::make_unique<ContainerRunner>(
-        context_, pod, kube::object_or_empty(each), false));
+    containers_.push_back(
+        std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each), false));
   }
 }
 
@@ -87,11 +87,11 @@ bool PodWorker::adopt_network() {
 }
 
 void PodWorker::hold() {
-  context_.node.proxy.hold({.uid = context_.place.uid,
-                            .name = {.namespace_name = context_.place.namespace_,
-                                     .name = context_.place.name},
-                            .address = context_.address,
-                            .space = context_.space});
+  context_.node.proxy.hold(
+      {.uid = context_.place.uid,
+       .name = {.namespace_name = context_.place.namespace_, .name = context_.place.name},
+       .address = context_.address,
+       .space = context_.space});
 }
 
 void PodWorker::update(kubeclient::ObjectPtr pod) {
@@ -181,16 +181,15 @@ rt::Task<Result<void>> PodWorker::make_files() {
   Node& node = context_.node;
   auto references = co_await fetch_references(node, context_.pod);
   if (!references) co_return kube::to_error(references.error());
-  PodFiles files{.hostname = std::string(string_at(*context_.pod, "spec.hostname",
-                                                   context_.place.name)),
-                 .address = context_.address.to_string(),
-                 .dns_address = node.options.dns_address.to_string(),
-                 .cluster_domain = node.options.cluster_domain};
+  PodFiles files{
+      .hostname = std::string(string_at(*context_.pod, "spec.hostname", context_.place.name)),
+      .address = context_.address.to_string(),
+      .dns_address = node.options.dns_address.to_string(),
+      .cluster_domain = node.options.cluster_domain};
   co_return co_await rt::run_blocking(
-      node.blocking, [place = context_.place, pod = context_.pod,
-                      references = *std::move(references), files = std::move(files)] {
-        return write_pod_files(place, *pod, references, files);
-      });
+      node.blocking,
+      [place = context_.place, pod = context_.pod, references = *std::move(references),
+       files = std::move(files)] { return write_pod_files(place, *pod, references, files); });
 }
 
 rt::Task<void> PodWorker::run_containers() {
@@ -282,8 +281,8 @@ rt::Task<void> remove_pod_remains(Node& node, PodPlace place) {
     std::error_code inner;
     for (const auto& run : std::filesystem::directory_iterator(container.path(), inner)) {
       const std::string number = run.path().filename();
-      runs.push_back({.pod = place, .container = container.path().filename(),
-                      .number = number_in(number)});
+      runs.push_back(
+          {.pod = place, .container = container.path().filename(), .number = number_in(number)});
     }
   }
   for (const RunPlace& run : runs) {

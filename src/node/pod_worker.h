@@ -13,9 +13,9 @@ namespace tulle::node {
 
 // Why a pod ends, and so what is left to do afterwards.
 enum class PodEnd : std::uint8_t {
-  deleted,  // the API waits for us: remove the object when all is gone
-  vanished, // there is no object any more
-  evicted,  // the instance ends: the object stays as it is
+  deleted,   // the API waits for us: remove the object when all is gone
+  vanished,  // there is no object any more
+  evicted,   // the instance ends: the object stays as it is
 };
 
 class PodWorker final {

@@ -28,8 +28,7 @@ bool works(const std::string& program) {
   std::string argument = "--version";
   char* arguments[] = {name.data(), argument.data(), nullptr};
   pid_t pid = 0;
-  const int failed =
-      ::posix_spawnp(&pid, program.c_str(), &actions, nullptr, arguments, environ);
+  const int failed = ::posix_spawnp(&pid, program.c_str(), &actions, nullptr, arguments, environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) return false;
   int status = 0;
@@ -51,8 +50,7 @@ Result<std::string> find_runtime() {
 
 std::vector<std::string> Runtime::command(std::vector<std::string> rest) const {
   std::vector<std::string> all{program_, "--root", root_};
-  all.insert(all.end(), std::make_move_iterator(rest.begin()),
-             std::make_move_iterator(rest.end()));
+  all.insert(all.end(), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
   return all;
 }
 
@@ -66,8 +64,7 @@ std::vector<std::string> Runtime::remove(const std::string& id) const {
   return command({"delete", "--force", id});
 }
 
-std::vector<std::string> Runtime::exec(const std::string& id, const std::string& pid_file,
-                                       bool tty,
+std::vector<std::string> Runtime::exec(const std::string& id, const std::string& pid_file, bool tty,
                                        const std::vector<std::string>& arguments) const {
   std::vector<std::string> all = command({"exec", "--pid-file", pid_file});
   if (tty) all.emplace_back("--tty");

@@ -67,8 +67,7 @@ void set_resources(const json::object& container, ContainerSettings& settings) {
 std::string read_inside(const std::string& rootfs, const char* name) {
   const OwnedFd root(::open(rootfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   open_how how{.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .mode = 0, .resolve = RESOLVE_IN_ROOT};
-  const OwnedFd file(
-      static_cast<int>(::syscall(SYS_openat2, root.get(), name, &how, sizeof how)));
+  const OwnedFd file(static_cast<int>(::syscall(SYS_openat2, root.get(), name, &how, sizeof how)));
   if (!file) return "";
   return read_small_file(fmt::format("/proc/self/fd/{}", file.get()), kAccountsBytesMax)
       .value_or("");
@@ -97,8 +96,7 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.capabilities_added = strings_at(security, "capabilities.add");
   settings.capabilities_dropped = strings_at(security, "capabilities.drop");
   settings.read_only_root = kube::bool_at(security, "readOnlyRootFilesystem");
-  settings.allow_privilege_escalation =
-      kube::bool_at(security, "allowPrivilegeEscalation", true);
+  settings.allow_privilege_escalation = kube::bool_at(security, "allowPrivilegeEscalation", true);
   set_resources(input.container, settings);
   return settings;
 }
@@ -112,15 +110,14 @@ Result<ContainerUser> find_user(const SettingsInput& input, const std::string& r
   const std::int64_t uid = of_either("runAsUser");
   const std::int64_t gid = of_either("runAsGroup");
   const std::string name = uid >= 0 ? std::to_string(uid) : input.image.user;
-  TRY(ContainerUser user, resolve_user(name, read_inside(rootfs, "etc/passwd"),
-                                       read_inside(rootfs, "etc/group")));
+  TRY(ContainerUser user,
+      resolve_user(name, read_inside(rootfs, "etc/passwd"), read_inside(rootfs, "etc/group")));
   if (gid >= 0) user.gid = static_cast<std::uint32_t>(gid);
   for (const json::value& group : kube::array_at(pod, "supplementalGroups")) {
     if (group.is_int64()) user.groups.push_back(static_cast<std::uint32_t>(group.get_int64()));
   }
   if (kube::bool_at(own, "runAsNonRoot", kube::bool_at(pod, "runAsNonRoot")) && user.uid == 0) {
-    return fail(Code::invalid_argument,
-                "container has runAsNonRoot and image will run as root");
+    return fail(Code::invalid_argument, "container has runAsNonRoot and image will run as root");
   }
   return user;
 }

@@ -20,8 +20,7 @@ struct SettingsInput {
 };
 
 // All but the user. Errors: invalid_argument, when there is nothing to run.
-Result<ContainerSettings> make_settings(const SettingsInput& input,
-                                        const Environment& environment);
+Result<ContainerSettings> make_settings(const SettingsInput& input, const Environment& environment);
 
 // The image's user, or whom securityContext names. Blocking; `rootfs` is mounted.
 Result<ContainerUser> find_user(const SettingsInput& input, const std::string& rootfs);

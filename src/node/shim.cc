@@ -10,21 +10,21 @@
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <optional>
-#include <poll.h>
-#include <spawn.h>
 #include <string>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 extern char** environ;
 
@@ -49,8 +49,7 @@ struct ShimOptions {
 // Written beside and renamed: a reader sees all of it or nothing.
 void write_whole(const std::string& path, std::string_view text) {
   const std::string temporary = path + ".new";
-  const OwnedFd file(
-      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const OwnedFd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file || !write_at(file.get(), text, 0)) return;
   (void)std::rename(temporary.c_str(), path.c_str());
 }
@@ -137,8 +136,11 @@ class MemoryGroup final {
 class Attendance final {
  public:
   Attendance(const ShimOptions& options, Pipe out, Pipe err, OwnedFd signals)
-      : out_(std::move(out)), err_(std::move(err)), signals_(std::move(signals)),
-        clock_(options.clock), log_(options.log_file) {}
+      : out_(std::move(out)),
+        err_(std::move(err)),
+        signals_(std::move(signals)),
+        clock_(options.clock),
+        log_(options.log_file) {}
 
   int out() const { return out_.write.get(); }
   int err() const { return err_.write.get(); }
@@ -238,10 +240,9 @@ int stay(const ShimOptions& options, OwnedFd report) {
     return 1;
   }
   Attendance attendance(options, *std::move(out), *std::move(err), std::move(signals));
-  const int outcome =
-      run_to_end(options.runtime.run(options.bundle, options.file("pid"),
-                                     options.file("runtime.log"), options.id),
-                 attendance.out(), attendance.err());
+  const int outcome = run_to_end(options.runtime.run(options.bundle, options.file("pid"),
+                                                     options.file("runtime.log"), options.id),
+                                 attendance.out(), attendance.err());
   attendance.close_writers();
   const auto pid = outcome == 0 ? read_pid(options.file("pid"))
                                 : Result<int>(fail(Code::unavailable, why_not_started(options)));

@@ -41,8 +41,7 @@ kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::st
                  .container = container,
                  .number = -1};
   std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(place.pod.runs(container), error)) {
+  for (const auto& entry : std::filesystem::directory_iterator(place.pod.runs(container), error)) {
     const std::string name = entry.path().filename();
     int number = -1;
     std::from_chars(name.data(), name.data() + name.size(), number);

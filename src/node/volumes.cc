@@ -6,10 +6,10 @@
 
 #include <boost/json.hpp>
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <cerrno>
 
 namespace tulle::node {
 

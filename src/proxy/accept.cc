@@ -13,8 +13,11 @@ constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
 
 Acceptor::Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener,
                    std::size_t connections_max)
-    : loop_(loop), listener_(std::move(listener)), connections_max_(connections_max),
-      connections_(loop), accepting_(loop) {}
+    : loop_(loop),
+      listener_(std::move(listener)),
+      connections_max_(connections_max),
+      connections_(loop),
+      accepting_(loop) {}
 
 void Acceptor::start(Serve serve) {
   serve_ = std::move(serve);

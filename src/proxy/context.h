@@ -22,10 +22,10 @@ struct Context {
 
 struct Downstream {
   mesh::ListenerKind listener = mesh::ListenerKind::capture;
-  SocketAddress destination = {};         // what was dialled
-  SocketAddress peer = {};                // who dialled
-  IpAddress workload_address = {};        // the calling pod's; 0.0.0.0: from outside
-  std::string workload = {};              // "namespace/name"; empty: from outside
+  SocketAddress destination = {};   // what was dialled
+  SocketAddress peer = {};          // who dialled
+  IpAddress workload_address = {};  // the calling pod's; 0.0.0.0: from outside
+  std::string workload = {};        // "namespace/name"; empty: from outside
 };
 
 }  // namespace tulle::proxy

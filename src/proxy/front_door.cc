@@ -51,9 +51,8 @@ void FrontDoor::follow(const mesh::Snapshot& snapshot) {
     closing_.push_back(std::move(door->second));
     door = open_.erase(door);
   }
-  std::erase_if(complained_, [this](const Key& key) {
-    return !std::ranges::binary_search(wanted_, key);
-  });
+  std::erase_if(complained_,
+                [this](const Key& key) { return !std::ranges::binary_search(wanted_, key); });
   bool all_open = true;
   for (const Key& key : wanted_) all_open = (open_.contains(key) || open(key)) && all_open;
   if (!all_open && retry_.size() == 0) retry_.spawn(try_again());
@@ -70,8 +69,8 @@ bool FrontDoor::open(const Key& key) {
     }
     return false;
   }
-  auto acceptor = std::make_unique<Acceptor>(context_.loop, *std::move(listener),
-                                             kConnectionsPerDoorMax);
+  auto acceptor =
+      std::make_unique<Acceptor>(context_.loop, *std::move(listener), kConnectionsPerDoorMax);
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address()};

@@ -53,7 +53,7 @@ class FrontDoor final {
   std::vector<Key> wanted_;
   std::map<Key, std::unique_ptr<Acceptor>> open_;
   std::vector<std::unique_ptr<Acceptor>> closing_;  // no listener, still connections
-  std::set<Key> complained_;  // said in the log already
+  std::set<Key> complained_;                        // said in the log already
   rt::Scope retry_;
 };
 

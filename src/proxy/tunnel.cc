@@ -34,9 +34,8 @@ rt::Task<TunnelEnd> tunnel(net::Stream& downstream, net::Stream& upstream) {
   TunnelEnd end;
   int ended = 0;
   rt::WaitList never;
-  auto first =
-      co_await rt::race(direction(downstream, upstream, end.bytes_up, ended, never),
-                        direction(upstream, downstream, end.bytes_down, ended, never));
+  auto first = co_await rt::race(direction(downstream, upstream, end.bytes_up, ended, never),
+                                 direction(upstream, downstream, end.bytes_down, ended, never));
   end.outcome = std::visit([](auto& outcome) { return std::move(outcome); }, first);
   co_return end;
 }

@@ -8,9 +8,9 @@
 
 namespace tulle::proxy {
 
-// What a pooled connection may be used for: the calling workload and the endpoint. What one workload
-// sent can so never be mistaken for another's. Gateways, whose callers are outside, share one: their
-// `caller` is 0.0.0.0.
+// What a pooled connection may be used for: the calling workload and the endpoint. What one
+// workload sent can so never be mistaken for another's. Gateways, whose callers are outside, share
+// one: their `caller` is 0.0.0.0.
 struct UpstreamKey {
   IpAddress caller;
   SocketAddress endpoint;

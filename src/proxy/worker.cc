@@ -17,9 +17,15 @@ struct Worker::Attached {
 
 Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& metrics,
                Options options)
-    : loop_(loop), network_(network), random_(random), options_(std::move(options)),
+    : loop_(loop),
+      network_(network),
+      random_(random),
+      options_(std::move(options)),
       upstreams_(loop, network),
-      context_{.loop = loop_, .upstreams = upstreams_, .random = random_, .metrics = metrics,
+      context_{.loop = loop_,
+               .upstreams = upstreams_,
+               .random = random_,
+               .metrics = metrics,
                .server_options = options_.server,
                .snapshot = mesh::SnapshotBuilder().build()},
       front_door_(context_, network, options_.front_door) {}
@@ -34,8 +40,8 @@ void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
 Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
   leave(pod->uid);
   constexpr IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
-  TRY(auto listener, network_.listen({.at = {.ip = kLoopback, .port = options_.capture_port},
-                                      .in = pod->space}));
+  TRY(auto listener,
+      network_.listen({.at = {.ip = kLoopback, .port = options_.capture_port}, .in = pod->space}));
   auto attached = std::make_unique<Attached>(loop_, pod, std::move(listener));
   attached->acceptor.start([this, &pod = *attached->pod](std::unique_ptr<net::Stream> stream) {
     Downstream downstream{.listener = mesh::ListenerKind::capture,
