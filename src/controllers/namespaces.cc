@@ -58,13 +58,13 @@ rt::Task<ApiResult<void>> NamespaceController::create_if_absent(kubeclient::Reso
 
 rt::Task<ApiResult<Reconciled>> NamespaceController::empty(ObjectPtr space) {
   bool left = false;
-  // What cannot be removed now must not keep the rest from going.
-  ApiResult<void> failed;
+  // What cannot be removed now must not keep the rest from going, nor be waited for ever longer.
+  bool failed = false;
   for (const kubeclient::Resource& resource : resources_) {
     const auto list =
         co_await shared_.client.list(resource, {.namespace_ = std::string(kube::name_of(*space))});
     if (!list) {
-      failed = list.error();
+      failed = true;
       continue;
     }
     for (const ObjectPtr& object : list->items) {
@@ -74,11 +74,10 @@ rt::Task<ApiResult<Reconciled>> NamespaceController::empty(ObjectPtr space) {
       const auto removed = co_await shared_.client.remove(
           resource, {.namespace_ = key.namespace_, .name = key.name},
           {.uid = std::string(kube::uid_of(*object)), .propagation_policy = "Background"});
-      if (!removed && !removed.error().is(kube::Reason::not_found)) failed = removed.error();
+      if (!removed && !removed.error().is(kube::Reason::not_found)) failed = true;
     }
   }
-  if (!failed) co_return failed.error();
-  if (left) co_return Reconciled{.again_after = kLookAgain};
+  if (left || failed) co_return Reconciled{.again_after = kLookAgain};
   json::object finished = *space;
   kube::set_at(finished, "spec.finalizers", json::array());
   const auto written =

@@ -28,23 +28,28 @@ std::uint32_t count_candidates(const ServicePort& port, Excluded excluded) {
   return static_cast<std::uint32_t>(std::ranges::count_if(port.pickable(), left));
 }
 
-// The least (in_flight + 1) / weight; among equals the first after the one picked last.
-std::size_t least_request(Endpoints endpoints, Excluded excluded, PortState& state) {
-  std::size_t count = endpoints.size();
-  std::size_t start = state.turn.load(std::memory_order_relaxed) % count;
-  std::size_t best = count;
+// The least in_flight / weight; among equals the next in turn, where the heavier have more turns.
+std::size_t least_request(const ServicePort& port, Excluded excluded) {
+  Endpoints endpoints = port.pickable();
+  std::size_t round = port.rotation.empty() ? endpoints.size() : port.rotation.size();
+  std::size_t turn = port.state->turn.load(std::memory_order_relaxed) % round;
+  std::size_t best = endpoints.size();
+  std::size_t best_turn = turn;
   std::uint64_t best_load = 0;
-  for (std::size_t step = 0; step < count; ++step) {
-    std::size_t i = start + step < count ? start + step : start + step - count;
+  for (std::size_t step = 0; step < round; ++step, turn = turn + 1 < round ? turn + 1 : 0) {
+    std::size_t i = port.rotation.empty() ? turn : port.rotation[turn];
     if (is_excluded(endpoints[i], excluded)) continue;
-    std::uint64_t load = std::uint64_t{in_flight(endpoints[i])} + 1;
+    std::uint64_t load = in_flight(endpoints[i]);
     // Cross-multiplied, so that no two different loads are rounded to equal ones.
-    if (best == count || load * endpoints[best].weight < best_load * endpoints[i].weight) {
+    if (best == endpoints.size() ||
+        load * endpoints[best].weight < best_load * endpoints[i].weight) {
       best = i;
+      best_turn = turn;
       best_load = load;
     }
+    if (best_load == 0) break;
   }
-  state.turn.store(best + 1, std::memory_order_relaxed);
+  port.state->turn.store(best_turn + 1, std::memory_order_relaxed);
   return best;
 }
 
@@ -97,7 +102,7 @@ Choice choose(const Service& service, const ServicePort& port, const PickRequest
   Excluded excluded = request.excluded;
   switch (service.load_balancing) {
     case LoadBalancing::least_request:
-      return {least_request(port.pickable(), excluded, *port.state), PickReason::least_request};
+      return {least_request(port, excluded), PickReason::least_request};
     case LoadBalancing::round_robin: return {round_robin(port, excluded), PickReason::round_robin};
     case LoadBalancing::random: break;
   }

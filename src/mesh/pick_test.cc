@@ -102,6 +102,11 @@ TEST_F(PickTest, least_request_fills_by_weight) {
   EXPECT_NEAR(static_cast<double>(held[3].size()), 60, 1);
 }
 
+TEST_F(PickTest, least_request_goes_round_by_weight_while_all_are_idle) {
+  serve({{"10.244.0.1:80", Health::ready, 4}, {"10.244.0.2:80", Health::ready, 1}});
+  EXPECT_EQ(pick_many(50), (std::map<int, int>{{1, 40}, {2, 10}}));
+}
+
 TEST_F(PickTest, round_robin_ignores_load_and_is_exact) {
   serve(three, LoadBalancing::round_robin);
   for (int i = 0; i < 300; ++i) EXPECT_EQ(start(), i % 3 + 1);

@@ -67,7 +67,7 @@ struct ServicePort {
   std::vector<Endpoint> endpoints = {};
   // How many of them may be picked: the ready ones, or the draining ones if none is ready.
   std::uint32_t pickable_count = 0;
-  // Round robin with unequal weights: indexes of pickable endpoints in the order of turns.
+  // With unequal weights: indexes of pickable endpoints in the order of turns.
   std::vector<std::uint32_t> rotation = {};
   std::shared_ptr<PortState> state = {};  // never null in a Snapshot
 

@@ -93,9 +93,8 @@ void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
     endpoint.state = endpoint_state(endpoint.address);
   }
   port.pickable_count = count_pickable(port.endpoints);
-  port.rotation = service.load_balancing == LoadBalancing::round_robin
-                      ? make_rotation(port.pickable())
-                      : std::vector<std::uint32_t>{};
+  port.rotation = service.load_balancing == LoadBalancing::random ? std::vector<std::uint32_t>{}
+                                                                  : make_rotation(port.pickable());
   port.state = state_before(before, port);
 }
 

@@ -18,6 +18,7 @@ struct TcpFlow {
   const Downstream& downstream;
   net::Stream& client;
   std::string received = {};                   // read from the client, not yet sent on
+  std::string greeting = {};                   // read from the upstream, not yet sent on
   std::unique_ptr<net::Stream> upstream = {};  // once connected
   mesh::InFlight in_flight = {};
   std::optional<Chosen> chosen = {};  // whose turn it was, connected or not
@@ -69,9 +70,10 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
 
 rt::Task<Result<void>> TcpFlow::carry() {
   if (!received.empty()) CO_TRY_VOID(co_await net::write_all(*upstream, received));
+  if (!greeting.empty()) CO_TRY_VOID(co_await net::write_all(client, greeting));
   const TunnelEnd end = co_await tunnel(client, *upstream);
   record.bytes_from_downstream = end.bytes_up + received.size();
-  record.bytes_to_downstream = end.bytes_down;
+  record.bytes_to_downstream = end.bytes_down + greeting.size();
   co_return end.outcome;
 }
 
@@ -93,10 +95,18 @@ rt::Task<Spoken> client_speaks(TcpFlow& flow) {
   }
 }
 
+// An upstream that ends without a word has not spoken: the client may still, to another one.
 rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
   CO_TRY_VOID(co_await flow.connect_to_service());
-  co_await net::readable(*flow.upstream);
-  co_return Result<void>();
+  std::array<char, 4096> buffer;
+  const auto count = co_await net::read(*flow.upstream, buffer);
+  if (count && *count > 0) {
+    flow.greeting.assign(buffer.data(), *count);
+    co_return Result<void>();
+  }
+  flow.upstream.reset();
+  flow.in_flight.end();
+  co_return count ? fail(Code::closed, "the endpoint closed the connection") : count.error();
 }
 
 // Without a wait: a client that speaks first mostly has spoken when it is accepted. If it has not,
@@ -105,10 +115,9 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
   auto first = co_await rt::race(client_speaks(flow), server_speaks(flow));
   if (first.index() == 0) co_return std::get<0>(first);
   if (std::get<1>(first)) co_return Spoken::other;
-  // Nobody can be dialled now. A client of HTTP gets an answer that says so, so hear it out.
+  // Nobody to talk to now. A client of HTTP gets an answer all the same, so hear it out.
   flow.record.error = std::get<1>(first).error().message;
-  const Spoken spoken = co_await client_speaks(flow);
-  co_return spoken == Spoken::http ? Spoken::http : Spoken::ended;
+  co_return co_await client_speaks(flow);
 }
 
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,

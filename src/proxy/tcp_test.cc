@@ -91,6 +91,16 @@ TEST_F(TcpTest, a_refused_endpoint_is_passed_over) {
   }
 }
 
+TEST_F(TcpTest, an_endpoint_that_ends_before_anybody_spoke_is_not_the_end) {
+  http::Wire wire = dial();
+  arrived().second.close();
+  wire.hear();
+  EXPECT_FALSE(wire.ended());
+  wire.say("PING\r\n");
+  auto [index, server] = arrived();
+  EXPECT_EQ(server.hear(), "PING\r\n");
+}
+
 TEST_F(TcpTest, nowhere_to_go_ends_the_connection) {
   listeners.clear();
   http::Wire wire = dial();

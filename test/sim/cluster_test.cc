@@ -13,12 +13,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// TULLE_SIM_SEED=n runs that seed alone, TULLE_SIM_TRACE=1 shows what happened.
-std::vector<std::uint64_t> seeds(std::uint64_t count) {
+// TULLE_SIM_SEED=n runs that seed alone, TULLE_SIM_TRACE=1 shows what happened. `found` are seeds
+// that once showed a mistake.
+std::vector<std::uint64_t> seeds(std::uint64_t count, std::vector<std::uint64_t> found = {}) {
   if (const char* chosen = std::getenv("TULLE_SIM_SEED")) {
     return {std::strtoull(chosen, nullptr, 10)};
   }
-  std::vector<std::uint64_t> all;
+  std::vector<std::uint64_t> all = std::move(found);
   for (std::uint64_t seed = 1; seed <= count; ++seed) all.push_back(seed);
   return all;
 }
@@ -99,7 +100,7 @@ rt::Task<void> life_of_a_cluster(Cluster& cluster) {
 }
 
 TEST(Cluster, answers_every_request_and_keeps_every_limit_whatever_happens) {
-  for (const std::uint64_t seed : seeds(20)) {
+  for (const std::uint64_t seed : seeds(12, {102, 111, 128, 218})) {
     Cluster cluster(seed);
     cluster.run(life_of_a_cluster(cluster));
     report(cluster, seed);
@@ -154,7 +155,7 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
 }
 
 TEST(Controllers, come_to_the_wanted_state_over_an_unreliable_client) {
-  for (const std::uint64_t seed : seeds(20)) {
+  for (const std::uint64_t seed : seeds(12, {228})) {
     Cluster cluster(seed);
     cluster.run(life_with_faults(cluster));
     report(cluster, seed);
