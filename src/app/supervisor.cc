@@ -99,9 +99,24 @@ rt::Task<void> SupervisedProcess::keep_running() {
   }
 }
 
+rt::Task<void> SupervisedProcess::take_over(Duration patience) {
+  auto again = spawn();
+  if (!again) {
+    log::error(options_.name + " cannot be started to clean up", {{"why", again.error().message}});
+    co_return;
+  }
+  process_ = std::move(again->process);
+  const auto ready = co_await rt::with_deadline(loop_, loop_.now() + patience,
+                                                wait_ready(std::move(again->ready)));
+  if (!ready) log::error(options_.name + " did not clean up", {{"why", ready.error().message}});
+}
+
 rt::Task<void> SupervisedProcess::stop(Duration patience) {
   keeper_.cancel();
   if (!process_) co_return;
+  const bool dead =
+      (co_await rt::with_deadline(loop_, loop_.now(), exit_of(*process_))).has_value();
+  if (dead && options_.leaves_work) co_await take_over(patience);
   (void)process_->signal(SIGTERM);
   const auto ended = co_await rt::with_deadline(loop_, loop_.now() + patience, exit_of(*process_));
   if (!ended) {

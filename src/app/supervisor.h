@@ -18,6 +18,9 @@ class SupervisedProcess final {
   struct Options {
     std::string name;                    // "control"
     std::vector<std::string> arguments;  // of this executable; "--ready-fd N" is added
+    // What it does is left behind when it dies (pods): to stop then, it is started once more, takes
+    // over and ends in order.
+    bool leaves_work = false;
   };
   // Both references must outlive it.
   SupervisedProcess(rt::Loop& loop, rt::EpollDriver& driver, Options options)
@@ -39,6 +42,7 @@ class SupervisedProcess final {
   Result<Started> spawn() const;
   rt::Task<Result<void>> wait_ready(OwnedFd ready) const;
   rt::Task<void> keep_running();
+  rt::Task<void> take_over(Duration patience);
 
   rt::Loop& loop_;
   rt::EpollDriver& driver_;

@@ -114,7 +114,7 @@ class Up final {
     if (!options_.runtime.empty()) {
       arguments.insert(arguments.end(), {"--runtime", options_.runtime});
     }
-    return {.name = "control", .arguments = std::move(arguments)};
+    return {.name = "control", .arguments = std::move(arguments), .leaves_work = true};
   }
 
   SupervisedProcess::Options proxy_options() const {

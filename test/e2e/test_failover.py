@@ -145,3 +145,11 @@ def test_interrupt_with_pods_running_leaves_nothing(instance):
 def test_terminate_right_after_the_start_leaves_nothing(instance):
     instance.kubectl("apply", "-f", EXAMPLES)  # pods are just about to be made
     assert instance.stop(signal.SIGTERM) == 0
+
+
+def test_interrupt_right_after_control_died_leaves_nothing(instance):
+    instance.kubectl("apply", "-f", EXAMPLES)
+    for app in ("hello", "world"):
+        instance.wait_for_pods(app, 3)
+    instance.kill_role("control")
+    assert instance.stop(signal.SIGINT) == 0
