@@ -1,6 +1,7 @@
 #include "net/pki.h"
 
 #include "base/check.h"
+#include "net/openssl_ptr.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -13,17 +14,7 @@ namespace tulle::net {
 
 namespace {
 
-template <auto function>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    function(object);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using ExtensionPtr = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
+using ExtensionPtr = std::unique_ptr<X509_EXTENSION, OpensslDeleter<X509_EXTENSION_free>>;
 
 constexpr int kSerialBytes = 16;
 

@@ -1,6 +1,7 @@
 #include "net/tls.h"
 
 #include "base/check.h"
+#include "net/openssl_ptr.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -15,17 +16,7 @@ namespace {
 
 constexpr std::size_t kRecordBytesMax = 16 * 1024;
 
-template <auto function>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    function(object);
-  }
-};
-using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
-using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using SslPtr = std::unique_ptr<SSL, Deleter<SSL_free>>;
+using SslPtr = std::unique_ptr<SSL, OpensslDeleter<SSL_free>>;
 
 Error tls_error(Code code, std::string_view what) {
   std::array<char, 256> text{};
