@@ -80,7 +80,8 @@ rt::Task<Result<IpAddress>> resolve(Program& program, std::string host) {
   if (host == "localhost") co_return IpAddress::v4(127, 0, 0, 1);
   const Resolv resolv = read_resolv_conf();
   std::vector<std::string> names;
-  for (const auto& domain : resolv.search) names.push_back(host + "." + domain);
+  names.reserve(resolv.search.size() + 1);
+  for (const auto& domain : resolv.search) names.push_back(fmt::format("{}.{}", host, domain));
   const bool bare_first = std::ranges::count(host, '.') >= resolv.ndots;
   names.insert(bare_first ? names.begin() : names.end(), host);
   Error last = fail(Code::not_found, "/etc/resolv.conf names no server");

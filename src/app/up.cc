@@ -9,6 +9,7 @@
 #include "kubeclient/kubeconfig.h"
 #include "net/kernel_network.h"
 #include "node/agent.h"
+#include "node/pod_network.h"
 #include "rt/combine.h"
 
 #include <unistd.h>
@@ -46,7 +47,7 @@ Result<void> check_machine(const UpOptions& options) {
     const auto runtime = node::find_runtime();
     if (!runtime) return runtime.error();
   }
-  return {};
+  return node::check_nftables();
 }
 
 class Up final {

@@ -165,7 +165,7 @@ class OpensslStream final : public TlsStream {
   Attempt try_write(std::span<const std::string_view> pieces) override {
     // Bytes that OpenSSL took count as written only once the inner stream took the record.
     if (unreported_ == 0) {
-      const auto taken = encrypt(pieces);
+      auto taken = encrypt(pieces);
       if (!taken) return taken;
       unreported_ = *taken;
     }

@@ -116,6 +116,22 @@ Result<void> set_up_loopback(const IpAddress& address) {
   return ask(netlink.get(), route, "add the local route");
 }
 
+// Runs commands of nft(8) in the network namespace of the calling thread.
+Result<void> run_nft(const std::string& commands) {
+  // The library keeps tables of its own that threads share.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
+  if (context == nullptr) return fail(Code::unavailable, "nftables cannot be used");
+  nft_ctx_buffer_error(context);
+  nft_ctx_buffer_output(context);
+  const bool fine = nft_run_cmd_from_buffer(context, commands.c_str()) == 0;
+  std::string why = fine ? "" : nft_ctx_get_error_buffer(context);
+  nft_ctx_free(context);
+  if (fine) return {};
+  return failf(Code::unavailable, "nftables: {}", why);
+}
+
 Result<void> redirect_outgoing(const PodNetwork& network) {
   const std::string rules = fmt::format(
       "table inet tulle {{\n"
@@ -128,18 +144,9 @@ Result<void> redirect_outgoing(const PodNetwork& network) {
       "  }}\n"
       "}}\n",
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
-  // The library keeps tables of its own that threads share.
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
-  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
-  if (context == nullptr) return fail(Code::unavailable, "nftables cannot be used");
-  nft_ctx_buffer_error(context);
-  nft_ctx_buffer_output(context);
-  const bool fine = nft_run_cmd_from_buffer(context, rules.c_str()) == 0;
-  std::string why = fine ? "" : nft_ctx_get_error_buffer(context);
-  nft_ctx_free(context);
-  if (fine) return {};
-  return failf(Code::unavailable, "nftables refuses the pod's rules: {}", why);
+  auto outcome = run_nft(rules);
+  if (!outcome) return std::move(outcome).error().context("the pod's rules");
+  return {};
 }
 
 // Containers may listen on low ports without being root, as containerd allows them to.
@@ -160,6 +167,15 @@ Result<void> furnish(const std::string& path, const PodNetwork& network) {
 }
 
 }  // namespace
+
+Result<void> check_nftables() {
+  auto outcome = run_nft("list tables");
+  if (outcome) return {};
+  return failf(Code::unavailable,
+               "this machine's kernel does not do nftables, which pods' networks need; load the "
+               "module nf_tables ({})",
+               outcome.error().message);
+}
 
 Result<void> make_pod_network(const std::string& path, const PodNetwork& network) {
   TRY_VOID(make_directories(std::filesystem::path(path).parent_path(), 0700));
