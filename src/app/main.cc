@@ -3,7 +3,10 @@
 #include "app/report.h"
 #include "app/up.h"
 #include "base/log.h"
+#include "cli/completion.h"
 #include "cli/image_command.h"
+#include "cli/status.h"
+#include "node/shim.h"
 
 #include <CLI/CLI.hpp>
 
@@ -11,14 +14,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-
-#if __has_include("node/shim.h")
-#include "node/shim.h"
-#endif
-#if __has_include("cli/status.h")
-#include "cli/completion.h"
-#include "cli/status.h"
-#endif
 
 namespace {
 
@@ -136,10 +131,8 @@ void add_version(CLI::App& app) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-#if __has_include("node/shim.h")
   // Not through CLI11: a shim stays as small as it can.
   if (argc > 1 && std::string_view(argv[1]) == "shim") return node::run_shim(argc, argv);
-#endif
   log::configure(log::Level::info, "tulle");
   Flags flags;
   int exit_code = 0;
@@ -152,12 +145,10 @@ int main(int argc, char** argv) {
   CLI::App* image = app.get_subcommand("image");
   add_data_dir(*image, flags);
   for (CLI::App* command : image->get_subcommands({})) command->fallthrough();
-#if __has_include("cli/status.h")
   CLI::App* status = app.add_subcommand("status", "One screen: services, endpoints, health");
   add_data_dir(*status, flags);
   status->callback([&] { exit_code = cli::run_status(flags.instance().data_dir); });
   cli::add_completion_command(app, exit_code);
-#endif
   add_version(app);
   add_control(app, flags, exit_code);
   add_proxy(app, flags, exit_code);
