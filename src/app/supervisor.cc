@@ -99,6 +99,18 @@ rt::Task<void> SupervisedProcess::keep_running() {
   }
 }
 
+rt::Task<bool> SupervisedProcess::end(Duration patience) {
+  (void)process_->signal(SIGTERM);
+  const auto ended = co_await rt::with_deadline(loop_, loop_.now() + patience, exit_of(*process_));
+  if (!ended) {
+    log::error(options_.name + " does not end; killing it", {});
+    (void)process_->signal(SIGKILL);
+    (void)co_await process_->exited();
+  }
+  process_.reset();
+  co_return ended && ended->success();
+}
+
 rt::Task<void> SupervisedProcess::take_over(Duration patience) {
   auto again = spawn();
   if (!again) {
@@ -108,23 +120,16 @@ rt::Task<void> SupervisedProcess::take_over(Duration patience) {
   process_ = std::move(again->process);
   const auto ready = co_await rt::with_deadline(loop_, loop_.now() + patience,
                                                 wait_ready(std::move(again->ready)));
-  if (!ready) log::error(options_.name + " did not clean up", {{"why", ready.error().message}});
+  const bool in_order = co_await end(patience);
+  if (!ready || !in_order) log::error(options_.name + " did not clean up", {});
 }
 
 rt::Task<void> SupervisedProcess::stop(Duration patience) {
   keeper_.cancel();
   if (!process_) co_return;
-  const bool dead =
-      (co_await rt::with_deadline(loop_, loop_.now(), exit_of(*process_))).has_value();
-  if (dead && options_.leaves_work) co_await take_over(patience);
-  (void)process_->signal(SIGTERM);
-  const auto ended = co_await rt::with_deadline(loop_, loop_.now() + patience, exit_of(*process_));
-  if (!ended) {
-    log::error(options_.name + " does not end; killing it", {});
-    (void)process_->signal(SIGKILL);
-    (void)co_await process_->exited();
-  }
-  process_.reset();
+  // How it ended says whether it cleaned up, not whether it lived a moment ago: it may be dying.
+  const bool in_order = co_await end(patience);
+  if (!in_order && options_.leaves_work) co_await take_over(patience);
 }
 
 }  // namespace tulle::app

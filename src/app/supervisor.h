@@ -18,8 +18,8 @@ class SupervisedProcess final {
   struct Options {
     std::string name;                    // "control"
     std::vector<std::string> arguments;  // of this executable; "--ready-fd N" is added
-    // What it does is left behind when it dies (pods): to stop then, it is started once more, takes
-    // over and ends in order.
+    // What it does is left behind when it does not end in order (pods): then it is started once
+    // more, takes over and ends.
     bool leaves_work = false;
   };
   // Both references must outlive it.
@@ -30,7 +30,7 @@ class SupervisedProcess final {
   // what went wrong it has said itself. From then on it is kept running.
   rt::Task<Result<void>> start();
 
-  // SIGTERM, and SIGKILL when it has not ended `patience` later.
+  // SIGTERM, and SIGKILL when it has not ended `patience` later; see leaves_work.
   rt::Task<void> stop(Duration patience);
 
  private:
@@ -42,6 +42,8 @@ class SupervisedProcess final {
   Result<Started> spawn() const;
   rt::Task<Result<void>> wait_ready(OwnedFd ready) const;
   rt::Task<void> keep_running();
+  // True when it ended in order: by itself within `patience`, with code 0.
+  rt::Task<bool> end(Duration patience);
   rt::Task<void> take_over(Duration patience);
 
   rt::Loop& loop_;

@@ -153,3 +153,15 @@ def test_interrupt_right_after_control_died_leaves_nothing(instance):
         instance.wait_for_pods(app, 3)
     instance.kill_role("control")
     assert instance.stop(signal.SIGINT) == 0
+
+
+def test_control_killed_while_it_ends_leaves_nothing(instance):
+    instance.kubectl("apply", "-f", EXAMPLES)
+    for app in ("hello", "world"):
+        instance.wait_for_pods(app, 3)
+    control = instance.role_pid("control")
+    os.kill(control, signal.SIGSTOP)  # it cannot end in order: the interrupt finds it half dead
+    instance.process.send_signal(signal.SIGINT)
+    wait_until(lambda: traces.is_pending(control, signal.SIGTERM), 10, "control is told to end")
+    os.kill(control, signal.SIGKILL)
+    assert instance.stop(signal.SIGINT) == 0

@@ -75,6 +75,13 @@ def children(pid):
             for child in (task / "children").read_text().split()]
 
 
+def is_pending(pid, signal_number):
+    """Whether a signal was sent to this process that it has not taken yet."""
+    fields = dict(line.split(":\t", 1)
+                  for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(fields["ShdPnd"], 16) & 1 << signal_number - 1)
+
+
 def command(pid):
     return _read(pathlib.Path(f"/proc/{pid}/cmdline")).replace(b"\0", b" ").decode().strip()
 
