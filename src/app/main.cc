@@ -46,9 +46,12 @@ void add_data_dir(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
-void add_ports(CLI::App& command, Flags& flags) {
+void add_api_port(CLI::App& command, Flags& flags) {
   command.add_option("--api-port", flags.api_port, "port of the API on 127.0.0.1; 0: a free one")
       ->capture_default_str();
+}
+
+void add_ports(CLI::App& command, Flags& flags) {
   command.add_option("--ingress-port", flags.ingress_port, "port of Ingress on 127.0.0.1")
       ->capture_default_str();
   command
@@ -67,6 +70,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                  "a manifest, or a folder of manifests; may be given again")
       ->type_name("FILE|FOLDER");
   add_data_dir(*up, flags);
+  add_api_port(*up, flags);
   add_ports(*up, flags);
   up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
   up->callback([&flags, &exit_code] {
@@ -79,11 +83,12 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   });
 }
 
-// The processes that `up` starts; of no use by hand.
+// A process that `up` starts; of no use by hand.
 void add_control(CLI::App& app, Flags& flags, int& exit_code) {
   CLI::App* control = app.add_subcommand("control", "API server, controllers and node agent");
   control->group("");
   add_data_dir(*control, flags);
+  add_api_port(*control, flags);
   add_ports(*control, flags);
   control->add_option("--runtime", flags.runtime);
   control->add_option("--ready-fd", flags.ready_fd);
@@ -97,24 +102,41 @@ void add_control(CLI::App& app, Flags& flags, int& exit_code) {
   });
 }
 
+// Where the proxy finds what it serves: manifests, or an API with the pods of an instance.
+ProxyOptions proxy_source(const Flags& flags) {
+  if (!flags.manifests.empty()) return {.manifests = flags.manifests};
+  const Instance instance = flags.instance();
+  return {.kubeconfig = flags.kubeconfig.empty() ? instance.proxy_kubeconfig() : flags.kubeconfig,
+          .handover_socket = instance.handover_socket(),
+          .admin_socket = instance.admin_socket()};
+}
+
+// Alone by hand, or started by `up`.
 void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
-  CLI::App* proxy = app.add_subcommand("proxy", "data plane and DNS");
-  proxy->group("");
+  CLI::App* proxy =
+      app.add_subcommand("proxy", "Serve what manifests declare: the data plane alone");
+  proxy->footer(
+      "Example: tulle proxy -f FOLDER --ingress-port 8080\n"
+      "Serves Services (nodePort, LoadBalancer) with their EndpointSlices, and Ingresses, and\n"
+      "follows changes of the files. No API server, no pods; no root for ports above 1024.");
+  proxy
+      ->add_option("-f,--filename", flags.manifests,
+                   "a manifest, or a folder of manifests; may be given again")
+      ->type_name("FILE|FOLDER");
   add_data_dir(*proxy, flags);
   add_ports(*proxy, flags);
-  proxy->add_option("--kubeconfig", flags.kubeconfig);
-  proxy->add_option("--workers", flags.workers);
-  proxy->add_option("--ready-fd", flags.ready_fd);
+  proxy->add_option("--kubeconfig", flags.kubeconfig,
+                    "without -f: the API to follow; default: that of the data directory");
+  proxy->add_option("--workers", flags.workers, "event loops; 0: one per core")
+      ->capture_default_str();
+  proxy->add_option("--ready-fd", flags.ready_fd, "a descriptor to write to when it serves")
+      ->group("");
   proxy->callback([&flags, &exit_code] {
     log::configure(flags.verbose ? log::Level::debug : log::Level::info, "proxy");
-    const Instance instance = flags.instance();
     const IpAddress loopback = IpAddress::v4(127, 0, 0, 1);
-    ProxyOptions options{
-        .kubeconfig = flags.kubeconfig.empty() ? instance.proxy_kubeconfig() : flags.kubeconfig,
-        .handover_socket = instance.handover_socket(),
-        .admin_socket = instance.admin_socket(),
-        .workers = flags.workers,
-        .ready_fd = flags.ready_fd};
+    ProxyOptions options = proxy_source(flags);
+    options.workers = flags.workers;
+    options.ready_fd = flags.ready_fd;
     if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
     if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};
     exit_code = run_proxy(options);
@@ -141,6 +163,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.add_flag("-v,--verbose", flags.verbose, "log what is done, not only what went wrong");
   add_up(app, flags, exit_code);
+  add_proxy(app, flags, exit_code);
   cli::add_image_commands(app, flags.data_dir, exit_code);
   CLI::App* image = app.get_subcommand("image");
   add_data_dir(*image, flags);
@@ -151,7 +174,6 @@ int main(int argc, char** argv) {
   cli::add_completion_command(app, exit_code);
   add_version(app);
   add_control(app, flags, exit_code);
-  add_proxy(app, flags, exit_code);
   CLI11_PARSE(app, argc, argv);
   return exit_code;
 }

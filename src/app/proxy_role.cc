@@ -1,6 +1,7 @@
 #include "app/proxy_role.h"
 
 #include "app/admin.h"
+#include "app/folder_source.h"
 #include "app/instance.h"
 #include "app/pod_registry.h"
 #include "app/report.h"
@@ -27,6 +28,11 @@ class ProxyRole final {
   Result<void> start() {
     TRY_VOID(start_workers());
     TRY_VOID(start_admin());
+    return options_.manifests.empty() ? follow_api() : follow_folders();
+  }
+
+ private:
+  Result<void> follow_api() {
     TRY(const auto config, kubeclient::load_kubeconfig(options_.kubeconfig));
     TRY(client_, kubeclient::HttpClient::create(loop_, network_, config));
     source_ = std::make_unique<SnapshotSource>(
@@ -36,7 +42,15 @@ class ProxyRole final {
     return {};
   }
 
- private:
+  Result<void> follow_folders() {
+    folders_ = std::make_unique<FolderSource>(
+        loop_, driver_, options_.manifests, options_.networks,
+        [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
+    TRY_VOID(folders_->start());
+    notify_ready(options_.ready_fd);
+    return {};
+  }
+
   Result<void> start_workers() {
     // A resolver of the host that is missing shows when something is forwarded.
     const auto resolv_conf = read_file("/etc/resolv.conf");
@@ -129,6 +143,7 @@ class ProxyRole final {
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<kubeclient::HttpClient> client_;
   std::unique_ptr<SnapshotSource> source_;
+  std::unique_ptr<FolderSource> folders_;
   PodRegistry registry_{loop_, actions()};
   std::unique_ptr<net::FdChannelListener> handover_;
   rt::Scope tasks_{loop_};

@@ -1,4 +1,5 @@
-// The proxy process: the data plane and DNS of the node, pointed at a Kubernetes API.
+// The proxy process: the data plane and DNS of the node, pointed at a Kubernetes API; or the data
+// plane alone, which serves what manifests in files say.
 #pragma once
 
 #include "base/address.h"
@@ -6,13 +7,15 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tulle::app {
 
 struct ProxyOptions {
   std::string kubeconfig = {};
-  std::string handover_socket = {};  // where the node agent hands over pods; empty: no pods
-  std::string admin_socket = {};     // Unix socket of the admin server
+  std::vector<std::string> manifests = {};  // not empty: in place of an API; no pods then
+  std::string handover_socket = {};         // where the node agent hands over pods; empty: no pods
+  std::string admin_socket = {};            // Unix socket of the admin server
   std::optional<SocketAddress> admin = std::nullopt;  // and its TCP address
   std::optional<SocketAddress> ingress = std::nullopt;
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};

@@ -1,9 +1,5 @@
 #include "app/snapshot_source.h"
 
-#include "base/log.h"
-
-#include <algorithm>
-
 namespace tulle::app {
 
 SnapshotSource::SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Random& random,
@@ -45,19 +41,7 @@ void SnapshotSource::build() {
   if (snapshot == published_) return;
   published_ = snapshot;
   publish_(std::move(snapshot));
-  say_problems();
-}
-
-void SnapshotSource::say_problems() {
-  std::vector<std::string> current;
-  for (const auto& problem : compiler_.problems()) {
-    current.push_back(std::string(compile::to_string(problem.kind)) + " " +
-                      problem.object.to_string() + ": " + problem.text);
-    if (std::ranges::find(said_, current.back()) == said_.end()) {
-      log::warn("an object cannot be followed as written", {{"what", current.back()}});
-    }
-  }
-  said_ = std::move(current);
+  problems_.say(compiler_);
 }
 
 }  // namespace tulle::app

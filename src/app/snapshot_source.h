@@ -1,6 +1,7 @@
 // Watches a Kubernetes API and compiles what it sees into Snapshots.
 #pragma once
 
+#include "app/problem_log.h"
 #include "compile/compiler.h"
 #include "kubeclient/cache.h"
 
@@ -35,13 +36,12 @@ class SnapshotSource final {
   void feed(compile::Kind kind, const kubeclient::ObjectPtr& before,
             const kubeclient::ObjectPtr& after);
   void build();
-  void say_problems();
 
   rt::Loop& loop_;
   compile::Compiler compiler_;
   Publish publish_;
   mesh::SnapshotPtr published_;
-  std::vector<std::string> said_;  // problems that are in the log already
+  ProblemLog problems_;
   bool synced_ = false;
   Build build_{*this};
   std::vector<std::unique_ptr<kubeclient::Cache>> caches_;
