@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 namespace tulle::app {
@@ -60,12 +61,6 @@ Result<void> FolderSource::start() {
   TRY(scheme_, kube::make_builtin_scheme());
   compiler_.upsert(compile::Kind::ingress_class, default_ingress_class());
   // Watched before it is read: no change falls between.
-  for (const std::string& path : paths_) {
-    std::error_code error;
-    if (!fs::exists(path, error)) {
-      return fail(Code::not_found, path + ": there is no such file or folder");
-    }
-  }
   TRY(watch_, rt::FolderWatch::open(loop_, driver_, folders_of(paths_)));
   TRY_VOID(read());
   following_.spawn(follow());
@@ -85,7 +80,7 @@ rt::Task<void> FolderSource::follow() {
 
 Result<void> FolderSource::read() {
   TRY(auto manifests, cli::read_manifests(paths_, *scheme_));
-  std::set<Key> present;
+  std::map<Key, const json::object*> present;
   for (cli::Manifest& manifest : manifests) {
     const auto kind = watched_kind(*manifest.kind);
     if (!kind) {
@@ -103,19 +98,18 @@ Result<void> FolderSource::read() {
       return fail(Code::invalid_argument, manifest.place + ": metadata.name is missing");
     }
     if (*kind == compile::Kind::service) give_door(object);
-    if (!present.emplace(*kind, compile::object_name(object)).second) {
+    const auto name = compile::object_name(object);
+    if (!present.emplace(Key(*kind, name), &object).second) {
       return fail(Code::invalid_argument, manifest.place + ": " + manifest.kind->kind + " " +
-                                              compile::object_name(object).to_string() +
-                                              " is there twice");
+                                              name.to_string() + " is there twice");
     }
   }
-  for (const cli::Manifest& manifest : manifests) {
-    if (const auto kind = watched_kind(*manifest.kind)) compiler_.upsert(*kind, manifest.object);
+  for (const auto& [key, object] : present) compiler_.upsert(key.first, *object);
+  for (const Key& key : known_) {
+    if (!present.contains(key)) compiler_.remove(key.first, key.second);
   }
-  for (const auto& [kind, name] : known_) {
-    if (!present.contains({kind, name})) compiler_.remove(kind, name);
-  }
-  known_ = std::move(present);
+  known_.clear();
+  for (const auto& [key, object] : present) known_.insert(key);
   mesh::SnapshotPtr snapshot = compiler_.build();
   if (snapshot != published_) publish_(published_ = std::move(snapshot));
   problems_.say(compiler_);

@@ -46,6 +46,13 @@ void add_data_dir(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_manifests(CLI::App& command, Flags& flags) {
+  command
+      .add_option("-f,--filename", flags.manifests,
+                  "a manifest, or a folder of manifests; may be given again")
+      ->type_name("FILE|FOLDER");
+}
+
 void add_api_port(CLI::App& command, Flags& flags) {
   command.add_option("--api-port", flags.api_port, "port of the API on 127.0.0.1; 0: a free one")
       ->capture_default_str();
@@ -66,9 +73,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   up->footer(
       "Example: tulle up -f examples/hello-world\n"
       "kubectl finds the instance by the file kubeconfig in the data directory.");
-  up->add_option("-f,--filename", flags.manifests,
-                 "a manifest, or a folder of manifests; may be given again")
-      ->type_name("FILE|FOLDER");
+  add_manifests(*up, flags);
   add_data_dir(*up, flags);
   add_api_port(*up, flags);
   add_ports(*up, flags);
@@ -119,10 +124,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
       "Example: tulle proxy -f FOLDER --ingress-port 8080\n"
       "Serves Services (nodePort, LoadBalancer) with their EndpointSlices, and Ingresses, and\n"
       "follows changes of the files. No API server, no pods; no root for ports above 1024.");
-  proxy
-      ->add_option("-f,--filename", flags.manifests,
-                   "a manifest, or a folder of manifests; may be given again")
-      ->type_name("FILE|FOLDER");
+  add_manifests(*proxy, flags);
   add_data_dir(*proxy, flags);
   add_ports(*proxy, flags);
   proxy->add_option("--kubeconfig", flags.kubeconfig,
