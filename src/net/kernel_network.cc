@@ -12,12 +12,14 @@
 #include <unistd.h>
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 namespace tulle::net {
 
 namespace {
 
 constexpr int kListenBacklog = 4096;
+constexpr std::size_t kCopiedBytesMax = 1024;
 // SO_ORIGINAL_DST of linux/netfilter_ipv4.h, which does not go together with netinet/in.h.
 constexpr int kOriginalDestination = 80;
 
@@ -32,10 +34,13 @@ void set_option(int fd, int level, int option) {
   ::setsockopt(fd, level, option, &on, sizeof on);
 }
 
+enum class StreamKind : std::uint8_t { tcp, other_socket, file };
+
 class KernelStream final : public Stream {
  public:
-  KernelStream(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, bool socket)
-      : fd_(loop, driver, std::move(fd)), socket_(socket) {}
+  KernelStream(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, StreamKind kind,
+               const SocketAddress& peer)
+      : fd_(loop, driver, std::move(fd)), kind_(kind), peer_(peer) {}
 
   Result<void> start() { return fd_.start(); }
   WatchedFd& fd() { return fd_; }
@@ -43,10 +48,12 @@ class KernelStream final : public Stream {
   Attempt try_read(std::span<char> buffer) override {
     if (!fd_.may_try(Interest::read)) return std::nullopt;
     for (;;) {
-      const ssize_t count = socket_ ? ::recv(fd_.get(), buffer.data(), buffer.size(), 0)
-                                    : ::read(fd_.get(), buffer.data(), buffer.size());
+      const ssize_t count = is_socket() ? ::recv(fd_.get(), buffer.data(), buffer.size(), 0)
+                                        : ::read(fd_.get(), buffer.data(), buffer.size());
       if (count >= 0) {
-        return Result<std::size_t>(static_cast<std::size_t>(count));
+        const auto size = static_cast<std::size_t>(count);
+        if (kind_ == StreamKind::tcp && size > 0 && size < buffer.size()) fd_.drained();
+        return Result<std::size_t>(size);
       }
       if (errno == EINTR) continue;
       if (errno == EAGAIN) {
@@ -79,7 +86,7 @@ class KernelStream final : public Stream {
   void wait(Interest interest, rt::Runnable& waiter) override { fd_.wait(interest, waiter); }
 
   Result<void> shutdown_write() override {
-    if (!socket_) return {};
+    if (!is_socket()) return {};
     if (::shutdown(fd_.get(), SHUT_WR) != 0 && errno != ENOTCONN) {
       return os_error(errno, "shutdown");
     }
@@ -87,7 +94,7 @@ class KernelStream final : public Stream {
   }
 
   SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
-  SocketAddress peer_address() const override { return address_of(fd_.get(), ::getpeername); }
+  SocketAddress peer_address() const override { return peer_; }
 
   SocketAddress original_destination() const override {
     NativeAddress native;
@@ -100,11 +107,26 @@ class KernelStream final : public Stream {
   int plain_fd() const override { return fd_.get(); }
 
  private:
+  bool is_socket() const { return kind_ != StreamKind::file; }
+
+  // A head and a small body go out as one buffer: copying a few hundred bytes costs less than
+  // having the kernel read a message's header and vectors.
   ssize_t send_vectors(std::span<iovec> vectors) {
-    if (!socket_) return ::writev(fd_.get(), vectors.data(), static_cast<int>(vectors.size()));
+    if (!is_socket()) return ::writev(fd_.get(), vectors.data(), static_cast<int>(vectors.size()));
     if (vectors.size() == 1) {
       return ::send(fd_.get(), vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
     }
+    std::array<char, kCopiedBytesMax> copy;
+    std::size_t size = 0;
+    for (const iovec& vector : vectors) {
+      if (vector.iov_len > copy.size() - size) return send_message(vectors);
+      std::memcpy(copy.data() + size, vector.iov_base, vector.iov_len);
+      size += vector.iov_len;
+    }
+    return ::send(fd_.get(), copy.data(), size, MSG_NOSIGNAL);
+  }
+
+  ssize_t send_message(std::span<iovec> vectors) {
     msghdr message{};
     message.msg_iov = vectors.data();
     message.msg_iovlen = vectors.size();
@@ -112,12 +134,14 @@ class KernelStream final : public Stream {
   }
 
   WatchedFd fd_;
-  bool socket_;
+  StreamKind kind_;
+  SocketAddress peer_;
 };
 
 Result<std::unique_ptr<KernelStream>> make_stream(rt::Loop& loop, rt::EpollDriver& driver,
-                                                  OwnedFd fd, bool socket) {
-  auto stream = std::make_unique<KernelStream>(loop, driver, std::move(fd), socket);
+                                                  OwnedFd fd, StreamKind kind,
+                                                  const SocketAddress& peer = {}) {
+  auto stream = std::make_unique<KernelStream>(loop, driver, std::move(fd), kind, peer);
   TRY_VOID(stream->start());
   return stream;
 }
@@ -132,10 +156,13 @@ class KernelListener final : public Listener {
 
   rt::Task<Result<std::unique_ptr<Stream>>> accept() override {
     for (;;) {
-      OwnedFd accepted(::accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+      NativeAddress from;
+      OwnedFd accepted(::accept4(fd_.get(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (accepted) {
-        set_option(accepted.get(), IPPROTO_TCP, TCP_NODELAY);
-        CO_TRY(auto stream, make_stream(fd_.loop(), driver_, std::move(accepted), true));
+        const bool tcp = from.storage.ss_family != AF_UNIX;
+        CO_TRY(auto stream,
+               make_stream(fd_.loop(), driver_, std::move(accepted),
+                           tcp ? StreamKind::tcp : StreamKind::other_socket, from_native(from)));
         co_return std::unique_ptr<Stream>(std::move(stream));
       }
       if (errno == EAGAIN) {
@@ -184,7 +211,10 @@ Error bind_error(int number, const SocketAddress& at) {
 
 Result<OwnedFd> bound_socket(const ListenOptions& options, int type) {
   TRY(OwnedFd fd, make_socket(family_of(options.at), type, options.in));
-  if (type == SOCK_STREAM) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (type == SOCK_STREAM) {
+    set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+    set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY);  // what is accepted inherits it
+  }
   if (options.reuse_port) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT);
   if (options.transparent) set_option(fd.get(), SOL_IP, IP_TRANSPARENT);
   const NativeAddress native = to_native(options.at);
@@ -220,9 +250,10 @@ rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect(ConnectOptions 
   if (::connect(fd.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) {
     co_return os_error(errno, "connecting to " + options.to.to_string());
   }
-  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), true));
-  // Writability is the first edge after the handshake ended either way.
+  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), StreamKind::tcp, options.to));
+  // Writability is the first edge after the handshake ended either way; nothing was received yet.
   stream->fd().would_block(Interest::write);
+  stream->fd().would_block(Interest::read);
   co_await ready(stream->fd(), Interest::write);
   int error = 0;
   socklen_t size = sizeof error;
@@ -243,7 +274,7 @@ rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect_unix(std::strin
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     co_return os_error(errno, "connecting to " + path);
   }
-  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), true));
+  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), StreamKind::other_socket));
   co_return std::unique_ptr<Stream>(std::move(stream));
 }
 
@@ -268,7 +299,8 @@ Result<std::unique_ptr<Stream>> KernelNetwork::adopt(OwnedFd fd) {
   if (::fstat(fd.get(), &status) != 0) return os_error(errno, "adopting a descriptor");
   const int flags = ::fcntl(fd.get(), F_GETFL);
   ::fcntl(fd.get(), F_SETFL, flags | O_NONBLOCK);
-  TRY(auto stream, make_stream(loop_, driver_, std::move(fd), S_ISSOCK(status.st_mode)));
+  const auto kind = S_ISSOCK(status.st_mode) ? StreamKind::other_socket : StreamKind::file;
+  TRY(auto stream, make_stream(loop_, driver_, std::move(fd), kind));
   return std::unique_ptr<Stream>(std::move(stream));
 }
 

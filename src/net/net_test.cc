@@ -2,6 +2,7 @@
 #include "net/kernel_network.h"
 #include "net/memory_network.h"
 #include "net/pki.h"
+#include "net/sockaddr.h"
 #include "net/tls.h"
 #include "rt/combine.h"
 #include "rt/process.h"
@@ -10,6 +11,8 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 #include <algorithm>
 #include <csignal>
@@ -122,6 +125,55 @@ TEST(KernelNetwork, carries_a_megabyte_over_tcp) {
   Kernel kernel;
   Connected pair = connect_pair(kernel.loop, kernel.network, {.ip = kLoopback, .port = 0});
   expect_megabyte(kernel.loop, *pair.client, *pair.server);
+}
+
+// A client by plain system calls, and what the stream at the other end reads to its end.
+std::string read_after(void (*speak)(int)) {
+  Kernel kernel;
+  auto listener = kernel.network.listen({.at = {.ip = kLoopback, .port = 0}});
+  EXPECT_TRUE(listener);
+  const OwnedFd client(::socket(AF_INET, SOCK_STREAM, 0));
+  const NativeAddress to = to_native((*listener)->local_address());
+  EXPECT_EQ(::connect(client.get(), to.get(), to.size), 0);
+  auto server = kernel.loop.run((*listener)->accept());
+  EXPECT_TRUE(server);
+  speak(client.get());
+  kernel.loop.turn_once();  // what epoll has to say of it is said before the first read
+  const auto received = kernel.loop.run(
+      rt::with_deadline(kernel.loop, kernel.loop.now() + 5s, read_to_end(**server)));
+  EXPECT_TRUE(received) << received.error().message;
+  return received.value_or("");
+}
+
+TEST(KernelNetwork, sees_an_end_that_arrived_together_with_the_last_bytes) {
+  EXPECT_EQ(read_after([](int client) {
+              EXPECT_EQ(::send(client, "last", 4, 0), 4);
+              EXPECT_EQ(::shutdown(client, SHUT_WR), 0);
+            }),
+            "last");
+}
+
+TEST(KernelNetwork, reads_on_behind_urgent_data) {
+  EXPECT_EQ(read_after([](int client) {
+              EXPECT_EQ(::send(client, "before", 6, 0), 6);
+              EXPECT_EQ(::send(client, "!", 1, MSG_OOB), 1);
+              EXPECT_EQ(::send(client, "behind", 6, 0), 6);
+              EXPECT_EQ(::shutdown(client, SHUT_WR), 0);
+            }),
+            "beforebehind");
+}
+
+TEST(KernelNetwork, knows_the_peer_and_sends_without_delay_whoever_dialled) {
+  Kernel kernel;
+  const Connected pair = connect_pair(kernel.loop, kernel.network, {.ip = kLoopback, .port = 0});
+  EXPECT_EQ(pair.server->peer_address(), pair.client->local_address());
+  EXPECT_EQ(pair.client->peer_address(), pair.server->local_address());
+  for (const Stream* stream : {pair.client.get(), pair.server.get()}) {
+    int no_delay = 0;
+    socklen_t size = sizeof no_delay;
+    EXPECT_EQ(::getsockopt(stream->plain_fd(), IPPROTO_TCP, TCP_NODELAY, &no_delay, &size), 0);
+    EXPECT_EQ(no_delay, 1);
+  }
 }
 
 TEST(KernelNetwork, says_who_refused_and_which_port_is_taken) {

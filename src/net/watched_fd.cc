@@ -6,7 +6,8 @@ namespace tulle::net {
 
 void WatchedFd::on_events(std::uint32_t events) {
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
-  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+  if ((events & (EPOLLRDHUP | EPOLLPRI)) != 0) read_in_doubt_ = true;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
     read_.ready = true;
     read_.waiters.wake_all(loop_);
   }

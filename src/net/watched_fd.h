@@ -26,6 +26,10 @@ class WatchedFd final : public rt::FdHandler {
   // False when an attempt is known to block: nothing happened since the last one that did.
   bool may_try(Interest interest) const { return side(interest).ready; }
   void would_block(Interest interest) { side(interest).ready = hung_up_; }
+  // A read from a TCP socket got less than it asked for, but something: it took all there was, and
+  // what comes later makes an edge (epoll(7), question 9). Two things make none, or stop a read
+  // short: an end that was announced together with data, and urgent data.
+  void drained() { read_.ready = hung_up_ || read_in_doubt_; }
 
   void wait(Interest interest, rt::Runnable& waiter) {
     if (side(interest).ready) return loop_.schedule(waiter);
@@ -47,7 +51,8 @@ class WatchedFd final : public rt::FdHandler {
   OwnedFd fd_;
   Side read_;
   Side write_;
-  bool hung_up_ = false;  // no more edges will come: always worth an attempt
+  bool hung_up_ = false;        // no more edges will come: always worth an attempt
+  bool read_in_doubt_ = false;  // the same of reading, where the last one got something
 };
 
 // co_await ready(fd, interest): until an attempt is worth making.

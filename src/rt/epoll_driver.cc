@@ -82,7 +82,7 @@ void EpollDriver::wake() {
 }
 
 Result<void> EpollDriver::add(int fd, FdHandler& handler) {
-  epoll_event interest{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+  epoll_event interest{.events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                        .data = {.ptr = &handler}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &interest) != 0) {
     return os_error(errno, "epoll_ctl");
