@@ -27,6 +27,7 @@ void Loop::post(std::move_only_function<void()> function) {
   {
     const std::lock_guard lock(posted_mutex_);
     posted_.push_back(std::move(function));
+    any_posted_ = true;
   }
   driver_.wake();
 }
@@ -56,10 +57,12 @@ void Loop::turn(bool may_wait, bool& alive) {
 }
 
 bool Loop::run_posted() {
+  if (!any_posted_) return false;
   std::vector<std::move_only_function<void()>> posted;
   {
     const std::lock_guard lock(posted_mutex_);
     posted.swap(posted_);
+    any_posted_ = false;
   }
   ran_ += posted.size();
   for (auto& function : posted) function();

@@ -6,6 +6,7 @@
 #include "rt/driver.h"
 #include "rt/runnable.h"
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -66,6 +67,7 @@ class Loop final {
   WallTime wall_now_;
   bool stopping_ = false;
   std::size_t ran_ = 0;
+  std::atomic<bool> any_posted_ = false;
   std::mutex posted_mutex_;
   std::vector<std::move_only_function<void()>> posted_;
 };

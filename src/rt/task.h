@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "rt/loop.h"
+#include "rt/thread_memory.h"
 
 #include <coroutine>
 #include <exception>
@@ -29,6 +30,9 @@ struct PromiseBase {
     }
     void await_resume() noexcept {}
   };
+
+  static void* operator new(std::size_t size) { return rt::allocate(size); }
+  static void operator delete(void* frame, std::size_t size) { rt::deallocate(frame, size); }
 
   std::suspend_always initial_suspend() noexcept { return {}; }
   FinalAwaiter final_suspend() noexcept { return {}; }
