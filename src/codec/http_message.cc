@@ -64,7 +64,7 @@ Headers::Headers(std::initializer_list<Header> fields) {
   for (const auto& [name, value] : fields) append(name, value);
 }
 
-std::size_t Headers::find(std::string_view name, std::size_t from) const {
+std::size_t Headers::search(std::string_view name, std::size_t from) const {
   for (std::size_t i = from; i < fields_.size(); ++i) {
     if (fields_[i].name_length == name.size() && equals_ignoring_case((*this)[i].name, name)) {
       return i;
@@ -73,19 +73,13 @@ std::size_t Headers::find(std::string_view name, std::size_t from) const {
   return fields_.size();
 }
 
-std::optional<std::string_view> Headers::get(std::string_view name) const {
-  const std::size_t index = find(name);
-  if (index == size()) return std::nullopt;
-  return (*this)[index].value;
-}
-
 std::size_t Headers::count(std::string_view name) const {
   std::size_t result = 0;
   for (std::size_t i = find(name); i < size(); i = find(name, i + 1)) ++result;
   return result;
 }
 
-bool Headers::contains_token(std::string_view name, std::string_view token) const {
+bool Headers::search_token(std::string_view name, std::string_view token) const {
   for (std::size_t i = find(name); i < size(); i = find(name, i + 1)) {
     const auto is_it = [&](std::string_view each) { return equals_ignoring_case(each, token); };
     if (any_token((*this)[i].value, is_it)) return true;
@@ -108,6 +102,7 @@ void Headers::append(std::string_view name, std::string_view value) {
   std::size_t at = value_start;
   while ((at = find_value_end(bytes_, at)) < bytes_.size()) bytes_[at] = ' ';
   const auto trimmed = trim_blanks(std::string_view(bytes_).substr(value_start));
+  filter_ |= filter_bit(name);
   fields_.push_back({.name_offset = static_cast<std::uint32_t>(start),
                      .name_length = static_cast<std::uint32_t>(name.size()),
                      .value_offset = static_cast<std::uint32_t>(trimmed.data() - bytes_.data()),
@@ -127,7 +122,7 @@ void Headers::set(std::string_view name, std::string_view value) {
   }
 }
 
-std::size_t Headers::remove(std::string_view name) {
+std::size_t Headers::erase(std::string_view name) {
   return std::erase_if(fields_, [&](const Field& field) {
     return field.name_length == name.size() &&
            equals_ignoring_case({bytes_.data() + field.name_offset, field.name_length}, name);
@@ -140,6 +135,10 @@ void Headers::remove_at(std::size_t index) {
 }
 
 void Headers::remove_hop_by_hop_names() {
+  static constexpr std::uint64_t all =
+      filter_bit("te") | filter_bit("upgrade") | filter_bit("connection") |
+      filter_bit("keep-alive") | filter_bit("proxy-connection") | filter_bit("transfer-encoding");
+  if ((filter_ & all) == 0) return;
   std::erase_if(fields_, [&](const Field& field) {
     const std::string_view name(bytes_.data() + field.name_offset, field.name_length);
     // The length rules out nearly every field without a look at its bytes.
@@ -158,6 +157,7 @@ void Headers::remove_hop_by_hop_names() {
 void Headers::clear() {
   bytes_.clear();
   fields_.clear();
+  filter_ = 0;
 }
 
 std::size_t Headers::byte_size() const {
@@ -169,6 +169,8 @@ std::size_t Headers::byte_size() const {
 void Headers::assign(std::string_view block, std::span<const Field> fields) {
   bytes_.assign(block);
   fields_.assign(fields.begin(), fields.end());
+  filter_ = 0;
+  for (const auto [name, value] : *this) filter_ |= filter_bit(name);
 }
 
 bool Headers::operator==(const Headers& other) const {

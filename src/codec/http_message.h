@@ -33,7 +33,8 @@ struct Header {
 };
 
 // An ordered multi-map. Every name and value lies in one buffer with an index over it, so that a
-// message costs no allocation per field, and none at all when a Headers is used again.
+// message costs no allocation per field, and none at all when a Headers is used again. A filter of
+// the names tells most that are not there without a look at the fields.
 // Names keep their spelling and compare without regard to case. Removed fields give their bytes
 // back only at clear().
 class Headers final {
@@ -84,14 +85,22 @@ class Headers final {
   }
 
   // The first field of that name.
-  std::optional<std::string_view> get(std::string_view name) const;
-  bool contains(std::string_view name) const { return get(name).has_value(); }
+  std::optional<std::string_view> get(std::string_view name) const {
+    const std::size_t index = find(name);
+    if (index == size()) return std::nullopt;
+    return (*this)[index].value;
+  }
+  bool contains(std::string_view name) const { return find(name) < size(); }
   std::size_t count(std::string_view name) const;
   // Index of the first field of that name at or after `from`, or size().
-  std::size_t find(std::string_view name, std::size_t from = 0) const;
+  std::size_t find(std::string_view name, std::size_t from = 0) const {
+    return may_hold(name) ? search(name, from) : size();
+  }
 
   // Whether a comma-separated list, over all fields of that name, holds the token (any case).
-  bool contains_token(std::string_view name, std::string_view token) const;
+  bool contains_token(std::string_view name, std::string_view token) const {
+    return may_hold(name) && search_token(name, token);
+  }
 
   // Both take any bytes as value: control characters (CR and LF above all) become spaces, and
   // spaces at both ends go, so that no value can break a message apart (RFC 9110 §5.5).
@@ -100,7 +109,7 @@ class Headers final {
   // Puts the value where the first field of that name stands and removes the others; else appends.
   void set(std::string_view name, std::string_view value);
   // Removes every field of that name; how many there were.
-  std::size_t remove(std::string_view name);
+  std::size_t remove(std::string_view name) { return may_hold(name) ? erase(name) : 0; }
   // REQUIRES: index < size().
   void remove_at(std::size_t index);
 
@@ -119,8 +128,21 @@ class Headers final {
   bool operator==(const Headers& other) const;
 
  private:
+  // One of 64 bits for every name. The factors part what proxies look for from what is common.
+  static constexpr std::uint64_t filter_bit(std::string_view name) {
+    if (name.empty()) return 0;
+    const auto first = static_cast<unsigned char>(name.front()) | 0x20U;
+    const auto last = static_cast<unsigned char>(name.back()) | 0x20U;
+    return std::uint64_t{1} << ((4 * name.size() + 4 * first + 11 * last) % 64);
+  }
+  bool may_hold(std::string_view name) const { return (filter_ & filter_bit(name)) != 0; }
+  std::size_t search(std::string_view name, std::size_t from) const;
+  bool search_token(std::string_view name, std::string_view token) const;
+  std::size_t erase(std::string_view name);
+
   std::string bytes_;
   std::vector<Field> fields_;
+  std::uint64_t filter_ = 0;  // filter_bit() of each name, and maybe of some that were removed
 };
 
 struct RequestHead {

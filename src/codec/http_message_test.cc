@@ -23,6 +23,25 @@ TEST(Headers, keep_order_and_spelling_and_find_without_regard_to_case) {
   EXPECT_EQ(headers.find("accept", 2), 2U);
 }
 
+TEST(Headers, find_every_name_whatever_was_removed_or_assigned_before) {
+  Headers headers;
+  for (std::size_t i = 0; i < 200; ++i) headers.append("x-" + std::to_string(i * i), "v");
+  for (std::size_t i = 0; i < 200; i += 2) {
+    EXPECT_EQ(headers.remove("X-" + std::to_string(i * i)), 1U);
+  }
+  for (std::size_t i = 0; i < 200; ++i) {
+    EXPECT_EQ(headers.contains("X-" + std::to_string(i * i)), i % 2 == 1) << i;
+  }
+  const Headers::Field field{
+      .name_offset = 0, .name_length = 2, .value_offset = 3, .value_length = 1};
+  headers.assign("Te:x\r\n", std::span(&field, 1));
+  EXPECT_TRUE(headers.contains("te"));
+  EXPECT_FALSE(headers.contains("x-1"));
+  EXPECT_FALSE(headers.contains(""));
+  headers.clear();
+  EXPECT_FALSE(headers.contains("te"));
+}
+
 TEST(Headers, set_replaces_in_place_and_removes_repetitions) {
   Headers headers = {{"A", "1"}, {"b", "2"}, {"a", "3"}, {"c", "4"}, {"a", "5"}};
   headers.set("a", "long enough to need memory of its own, certainly");
