@@ -105,7 +105,7 @@ void ServerConnection::prepare_start(const codec::ResponseHead& head) {
   } else if (length) {
     framing_ = Framing::length;
     length_left_ = *length;
-  } else if (request_.head.minor_version >= 1) {
+  } else if (minor_version_ >= 1) {
     framing_ = Framing::chunked;
   } else {
     framing_ = Framing::until_close;
@@ -176,7 +176,7 @@ void ServerConnection::encode_head(const codec::ResponseHead& head,
   if (framing_ == Framing::chunked) out_.append("Transfer-Encoding: chunked\r\n");
   if (close_after_) {
     out_.append("Connection: close\r\n");
-  } else if (request_.head.minor_version == 0) {
+  } else if (minor_version_ == 0) {
     out_.append("Connection: keep-alive\r\n");
   }
   if (options_.date && !head.headers.contains("date")) {

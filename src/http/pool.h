@@ -34,7 +34,7 @@ class Pool final {
   // Null when there is none.
   std::unique_ptr<ClientConnection> take(const Key& key) {
     const auto found = by_key_.find(key);
-    if (found == by_key_.end()) return nullptr;
+    if (found == by_key_.end() || found->second.empty()) return nullptr;
     const auto idle = found->second.back();
     auto connection = std::move(idle->connection);
     forget(idle);
@@ -96,6 +96,7 @@ class Pool final {
     void run() override {
       auto& idle = pool.idle_;
       while (!idle.empty() && idle.front().until <= pool.loop_.now()) pool.forget(idle.begin());
+      std::erase_if(pool.by_key_, [](const auto& same) { return same.second.empty(); });
       if (!idle.empty()) timer.arm(idle.front().until);
     }
 
@@ -106,13 +107,13 @@ class Pool final {
   void forget(Place idle) {
     const auto found = by_key_.find(idle->key);
     std::erase(found->second, idle);
-    if (found->second.empty()) by_key_.erase(found);
     idle_.erase(idle);
   }
 
   rt::Loop& loop_;
   const PoolOptions options_;
   std::list<Idle> idle_;  // the oldest first
+  // A key without any stays until the next expiry: mostly its connection comes back at once.
   std::unordered_map<Key, std::vector<Place>, Hash> by_key_;
   Expiry expiry_{*this};
 };

@@ -27,7 +27,7 @@ namespace tulle::http {
 
 class ServerConnection;
 
-// What was asked. Lives until handle() returns; a handler may move things out of `head`.
+// What was asked. Lives until handle() returns; a handler may change `head`.
 struct Request {
   codec::RequestHead head;
   Body& body;  // an Expect: 100-continue is answered by the first read

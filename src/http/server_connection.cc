@@ -110,6 +110,7 @@ void ServerConnection::begin_exchange() {
   phase_ = Phase::waiting;
   framing_ = Framing::none;
   head_only_ = request_.head.method == "HEAD";
+  minor_version_ = request_.head.minor_version;
   close_after_ = !codec::keep_alive(request_.head);
   body_bytes_sent_ = 0;
 }

@@ -95,6 +95,7 @@ class ServerConnection final {
   Phase phase_ = Phase::waiting;
   Framing framing_ = Framing::none;
   bool head_only_ = false;    // HEAD
+  int minor_version_ = 1;     // of the request
   bool close_after_ = false;  // this exchange is the last
   bool writing_ = false;      // a write was begun; still so afterwards if it was dropped
   std::uint64_t length_left_ = 0;

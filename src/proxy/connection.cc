@@ -125,7 +125,7 @@ rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
                           std::optional<Chosen> chosen = std::nullopt) {
   const http::ConnectionContext connection{
       .local = downstream.destination, .peer = downstream.peer, .received = received};
-  HttpFlow flow(context, std::move(downstream), std::move(chosen));
+  HttpFlow flow(context, std::move(downstream), chosen);
   co_await http::serve_connection(context.loop, std::move(stream), flow, context.server_options,
                                   connection);
 }
@@ -134,7 +134,7 @@ void finish(Context& context, obs::AccessRecord& record, Instant start,
             const Result<void>& outcome) {
   if (!outcome) record.error = outcome.error().message;
   record.total = context.loop.now() - start;
-  context.metrics.record(record);
+  context.metrics.record_connection(record);
 }
 
 // The connection that was dialled in case the server speaks first serves a request just as well.
@@ -161,7 +161,7 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
     std::string received = std::move(flow.received);
     keep_for_later(flow);
     co_return co_await serve_http(context, std::move(stream), std::move(downstream),
-                                  std::move(received), std::move(flow.chosen));
+                                  std::move(received), flow.chosen);
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {

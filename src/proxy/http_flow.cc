@@ -16,7 +16,7 @@ constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 
 // What a client may not decide for the connection behind us. An upgrade goes through.
-codec::RequestHead outgoing(codec::RequestHead head) {
+void make_outgoing(codec::RequestHead& head) {
   std::string upgrade;
   if (codec::is_upgrade(head)) upgrade = head.headers.get("Upgrade").value_or("");
   codec::remove_hop_by_hop(head.headers);
@@ -34,7 +34,6 @@ codec::RequestHead outgoing(codec::RequestHead head) {
     head.target = std::move(origin);
   }
   head.minor_version = 1;
-  return head;
 }
 
 bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD"; }
@@ -81,7 +80,7 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   co_await forward(request, exchange, record);
   record.total = context_.loop.now() - start;
   record.bytes_to_downstream = exchange.body_bytes_sent();
-  context_.metrics.record(record);
+  requests_.record(record);
 }
 
 // Route and pick, anew for each attempt: over the Snapshot of that moment, which is then let go.
@@ -112,7 +111,8 @@ Choice HttpFlow::choose(const codec::RequestHead& head, Attempts& attempts,
 rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchange,
                                  obs::AccessRecord& record) {
   const bool has_body = codec::body_framing(request.head) != codec::BodyFraming{};
-  const codec::RequestHead head = outgoing(std::move(request.head));
+  make_outgoing(request.head);
+  const codec::RequestHead& head = request.head;
   http::Body* body = has_body ? &request.body : nullptr;
   Attempts attempts;
   for (;;) {

@@ -16,7 +16,7 @@ class HttpFlow final : public http::Handler {
  public:
   // `context` must outlive the flow. `chosen` is for the first request.
   HttpFlow(Context& context, Downstream downstream, std::optional<Chosen> chosen = std::nullopt)
-      : context_(context), downstream_(std::move(downstream)), chosen_(std::move(chosen)) {}
+      : context_(context), downstream_(std::move(downstream)), chosen_(chosen) {}
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
@@ -40,6 +40,7 @@ class HttpFlow final : public http::Handler {
   Context& context_;
   const Downstream downstream_;
   std::optional<Chosen> chosen_;
+  Metrics::Requests requests_{context_.metrics};
 };
 
 }  // namespace tulle::proxy

@@ -1,13 +1,15 @@
 #include "proxy/metrics.h"
 
+#include <algorithm>
+
 namespace tulle::proxy {
 
 namespace {
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-std::string status_class(std::uint16_t status) {
-  return status == 0 ? "none" : std::to_string(status / 100) + "xx";
+std::string status_class(std::size_t digit) {
+  return digit == 0 ? "none" : std::to_string(digit) + "xx";
 }
 
 }  // namespace
@@ -36,17 +38,33 @@ Metrics::Metrics(obs::Registry& registry)
                         .labels = {}})
                 .with()) {}
 
-void Metrics::record(const obs::AccessRecord& record) {
-  const std::string port = std::to_string(record.service_port);
-  if (record.attempts > 1) {
-    retries_.with({record.service, port}).add(record.attempts - 1U);
+void Metrics::count_retries(const obs::AccessRecord& record) {
+  if (record.attempts <= 1) return;
+  retries_.with({record.service, std::to_string(record.service_port)}).add(record.attempts - 1U);
+}
+
+void Metrics::record_connection(const obs::AccessRecord& record) {
+  count_retries(record);
+  const std::string_view outcome = record.error.empty() ? "ok" : "error";
+  connections_.with({record.service, std::to_string(record.service_port), std::string(outcome)})
+      .add();
+}
+
+void Metrics::Requests::record(const obs::AccessRecord& record) {
+  metrics_.count_retries(record);
+  if (duration_ == nullptr || port_ != record.service_port || service_ != record.service) {
+    service_ = record.service;
+    port_ = record.service_port;
+    duration_ = &metrics_.duration_.with({service_, std::to_string(port_)});
+    by_status_ = {};
   }
-  if (record.protocol == "tcp") {
-    connections_.with({record.service, port, record.error.empty() ? "ok" : "error"}).add();
-    return;
+  const std::size_t digit = std::min<std::size_t>(record.status / 100, by_status_.size() - 1);
+  obs::Counter*& requests = by_status_[digit];
+  if (requests == nullptr) {
+    requests = &metrics_.requests_.with({service_, std::to_string(port_), status_class(digit)});
   }
-  requests_.with({record.service, port, status_class(record.status)}).add();
-  duration_.with({record.service, port}).observe(seconds(record.total));
+  requests->add();
+  duration_->observe(seconds(record.total));
 }
 
 }  // namespace tulle::proxy

@@ -4,6 +4,9 @@
 #include "obs/access_record.h"
 #include "obs/metrics.h"
 
+#include <array>
+#include <string>
+
 namespace tulle::proxy {
 
 class Metrics final {
@@ -11,13 +14,30 @@ class Metrics final {
   // `registry` must outlive this.
   explicit Metrics(obs::Registry& registry);
 
-  // Counts what came of a request or connection. From any thread.
-  void record(const obs::AccessRecord& record);
+  // Counts what came of a connection. From any thread.
+  void record_connection(const obs::AccessRecord& record);
+
+  // Counts what came of requests. Keeps where the last was counted, since those of one client
+  // mostly go to one service; belongs to one flow.
+  class Requests final {
+   public:
+    explicit Requests(Metrics& metrics) : metrics_(metrics) {}
+    void record(const obs::AccessRecord& record);
+
+   private:
+    Metrics& metrics_;
+    std::string service_;
+    std::uint16_t port_ = 0;
+    obs::Histogram* duration_ = nullptr;           // null: nothing was counted yet
+    std::array<obs::Counter*, 6> by_status_ = {};  // by the status' first digit, 0: none
+  };
 
   obs::Gauge& generation() { return generation_; }
   obs::Gauge& pods() { return pods_; }
 
  private:
+  void count_retries(const obs::AccessRecord& record);
+
   obs::Family<obs::Counter>& requests_;
   obs::Family<obs::Counter>& connections_;
   obs::Family<obs::Counter>& retries_;
