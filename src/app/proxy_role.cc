@@ -152,6 +152,7 @@ class ProxyRole final {
 }  // namespace
 
 int run_proxy(const ProxyOptions& options) {
+  rt::allow_all_descriptors();
   auto driver = rt::EpollDriver::create();
   if (!driver) return report(driver.error());
   rt::Loop loop(*driver);

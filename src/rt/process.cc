@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -280,6 +281,13 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
   // open are not waited for.
   co_await race(scope.idle(), detail::wait_until(loop, loop.now() + kDrainTime));
   co_return output;
+}
+
+void allow_all_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace tulle::rt

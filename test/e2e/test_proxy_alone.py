@@ -68,8 +68,8 @@ class ProxyAlone:
         shutil.copy(BINARY, binary)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [binary, "proxy", "-f", self.manifests, "--ingress-port", str(self.ingress_port),
-                 "--admin-port", "0", "--workers", "1"],
+                ["prlimit", "--nofile=256:4096", binary, "proxy", "-f", self.manifests,
+                 "--ingress-port", str(self.ingress_port), "--admin-port", "0", "--workers", "1"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=NOBODY, group=NOBODY,
                 extra_groups=[])
 
@@ -183,6 +183,16 @@ def test_changes_of_the_folder_are_followed(proxy, backends):
     proxy.write("slices.yaml", slice_of("echo", *backends))
     wait_until(lambda: names(proxy, proxy.node_port, count=4) == {"one": 2, "two": 2}, 5,
                "both backends are asked again")
+
+
+def test_more_connections_than_the_soft_limit_of_descriptors(proxy):
+    kept = [http.client.HTTPConnection("127.0.0.1", proxy.node_port, timeout=5)
+            for _ in range(300)]
+    for connection in kept:
+        connection.request("GET", "/", headers={"Host": "alone"})
+        assert connection.getresponse().read() in (b"one", b"two")
+    for connection in kept:
+        connection.close()
 
 
 def test_a_broken_manifest_leaves_what_was_served(proxy, backends):
