@@ -8,7 +8,7 @@ void BodyReader::start(net::Stream& stream, codec::BodyFraming framing,
                        const codec::Http1Limits& limits, std::uint64_t bytes_max) {
   stream_ = &stream;
   framing_ = framing;
-  decoder_ = codec::BodyDecoder(framing, limits);
+  decoder_.start(framing, limits);
   bytes_left_ = bytes_max;
   error_.reset();
 }
@@ -52,16 +52,13 @@ rt::Task<Result<std::string_view>> BodyReader::read(Duration patience, Signal* s
   for (;;) {
     if (error_) co_return *error_;
     if (auto piece = decode()) co_return *std::move(piece);
-    const auto room = buffer_.room(0);
-    CHECK(!room.empty());  // the decoder takes all it is shown
     const Instant deadline = patience == Duration::max() ? kNever : loop_.now() + patience;
-    const auto count = co_await TimedRead(loop_, *stream_, room, deadline, signal);
+    const auto count = co_await TimedRead(loop_, *stream_, buffer_, 0, deadline, signal);
     if (!count) co_return failed_with(count.error());
     if (*count == 0) {
       if (decoder_.finish()) co_return std::string_view();
       co_return failed_with(fail(Code::closed, "the connection was closed within the body"));
     }
-    buffer_.produced(*count);
   }
 }
 

@@ -129,6 +129,7 @@ RequestProgress ClientConnection::request_progress() const {
 }
 
 void ClientConnection::wait_idle(rt::Runnable& waiter) {
+  state_->buffer.release();
   state_->stream->wait(net::Interest::read, waiter);
 }
 
@@ -187,15 +188,14 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
       if (++interim <= self.options.interim_responses_max) continue;
       co_return self.end(fail(Code::malformed, "too many interim responses"));
     }
-    const auto room = self.buffer.room(self.options.head_limits.head_bytes_max + 1);
-    CHECK(!room.empty());
-    auto count = co_await TimedRead(self.loop, *self.stream, room, deadline, &self.source_failed);
+    auto count = co_await TimedRead(self.loop, *self.stream, self.buffer,
+                                    self.options.head_limits.head_bytes_max + 1, deadline,
+                                    &self.source_failed);
     if (!count) co_return self.end(std::move(count).error());
     if (*count == 0) {
       co_return self.end(fail(Code::closed, "the connection was closed before the response"));
     }
     self.response_started = true;
-    self.buffer.produced(*count);
   }
   if (!self.start_response()) {
     co_return self.end(fail(Code::malformed, "switched protocols without being asked"));

@@ -225,17 +225,12 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> ServerConnection::upgrade() {
 rt::Task<void> ServerConnection::client_gone() {
   while (!body_end_given_ && !reader_.failed()) co_await rt::wait_on(body_end_);
   while (!input_ended_ && !reader_.failed()) {
-    const auto room = buffer_.room(0);
-    if (room.empty()) {
+    if (buffer_.room(0).empty()) {
       co_await rt::wait_on(never_);
       continue;
     }
-    const auto count = co_await TimedRead(loop_, *stream_, room, kNever);
-    if (count && *count > 0) {
-      buffer_.produced(*count);
-    } else {
-      input_ended_ = true;
-    }
+    const auto count = co_await TimedRead(loop_, *stream_, buffer_, 0, kNever);
+    if (!count || *count == 0) input_ended_ = true;
   }
 }
 

@@ -49,18 +49,16 @@ rt::Task<void> ServerConnection::serve() {
     switch (head.outcome) {
       case codec::HeadResult::Outcome::incomplete: {
         const bool idle = buffer_.empty();
-        const auto room = buffer_.room(options_.head_limits.head_bytes_max + 1);
-        CHECK(!room.empty());
         Result<std::size_t> count = 0UL;
         if (!input_ended_) {
-          count = co_await TimedRead(loop_, *stream_, room, head_deadline(),
+          count = co_await TimedRead(loop_, *stream_, buffer_,
+                                     options_.head_limits.head_bytes_max + 1, head_deadline(),
                                      idle && drain_ != nullptr ? &drain_->signal_ : nullptr);
         }
         if (!count || *count == 0) {
           co_await end_of_input(std::move(count));
           co_return;
         }
-        buffer_.produced(*count);
         break;
       }
       case codec::HeadResult::Outcome::error:
@@ -199,7 +197,7 @@ rt::Task<void> ServerConnection::linger() {
   const Instant deadline = loop_.now() + options_.linger_timeout;
   for (std::uint64_t read = 0; !input_ended_ && read < options_.linger_bytes_max;) {
     buffer_.consume(buffer_.data().size());
-    const auto count = co_await TimedRead(loop_, *stream_, buffer_.room(1), deadline);
+    const auto count = co_await TimedRead(loop_, *stream_, buffer_, 1, deadline);
     if (!count || *count == 0) co_return;
     read += *count;
   }

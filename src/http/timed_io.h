@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "http/read_buffer.h"
 #include "http/signal.h"
 #include "net/stream.h"
 #include "rt/loop.h"
@@ -36,20 +37,23 @@ class Interrupt final : public rt::Runnable {
   rt::Timer timer_;
 };
 
-// co_await: Result<size_t> as net::read. Code::timed_out at the deadline, Code::cancelled once
-// `signal` is raised, if there is nothing to read then. Dropping it loses nothing.
+// co_await: Result<size_t> as net::read; what was read is in `buffer` then. Code::timed_out at the
+// deadline, Code::cancelled once `signal` is raised, if there is nothing to read then. Dropping it
+// loses nothing. An empty buffer holds no memory while there is nothing to read.
 class TimedRead final : public rt::Runnable {
  public:
-  TimedRead(rt::Loop& loop, net::Stream& stream, std::span<char> buffer, Instant deadline,
-            Signal* signal = nullptr)
+  // REQUIRES: that there is room, as ReadBuffer::room(data_bytes_max) says.
+  TimedRead(rt::Loop& loop, net::Stream& stream, ReadBuffer& buffer, std::size_t data_bytes_max,
+            Instant deadline, Signal* signal = nullptr)
       : stream_(stream),
         buffer_(buffer),
+        data_bytes_max_(data_bytes_max),
         deadline_(deadline),
         signal_(signal),
         interrupt_(loop, *this) {}
 
   bool await_ready() {
-    attempt_ = stream_.try_read(buffer_);
+    attempt();
     return attempt_.has_value();
   }
   void await_suspend(std::coroutine_handle<> waiting) {
@@ -60,13 +64,13 @@ class TimedRead final : public rt::Runnable {
   Result<std::size_t> await_resume() { return *std::move(attempt_); }
 
   void run() override {
-    attempt_ = stream_.try_read(buffer_);
+    attempt();
     if (attempt_) return handle_.resume();
     stream_.wait(net::Interest::read, *this);
   }
   // What arrived in the same turn counts.
   void give_up() {
-    attempt_ = stream_.try_read(buffer_);
+    attempt();
     if (!attempt_ && signal_ != nullptr && signal_->raised()) {
       attempt_ = Result<std::size_t>(fail(Code::cancelled, "reading was called off"));
     } else if (!attempt_) {
@@ -76,8 +80,17 @@ class TimedRead final : public rt::Runnable {
   }
 
  private:
+  void attempt() {
+    const auto room = buffer_.room(data_bytes_max_);
+    CHECK(!room.empty());
+    attempt_ = stream_.try_read(room);
+    if (!attempt_) return buffer_.release();
+    if (*attempt_) buffer_.produced(**attempt_);
+  }
+
   net::Stream& stream_;
-  std::span<char> buffer_;
+  ReadBuffer& buffer_;
+  std::size_t data_bytes_max_;
   Instant deadline_;
   Signal* signal_;
   Interrupt<TimedRead> interrupt_;
