@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <span>
 
@@ -105,11 +106,11 @@ std::string format_v6(const std::array<std::uint8_t, 16>& bytes) {
   return out;
 }
 
-constexpr std::uint64_t fnv_offset = 0xcbf29ce484222325;
-constexpr std::uint64_t fnv_prime = 0x100000001b3;
-
-std::uint64_t fnv(std::uint64_t hash, std::span<const std::uint8_t> bytes) {
-  for (std::uint8_t byte : bytes) hash = (hash ^ byte) * fnv_prime;
+// The finaliser of MurmurHash3: every bit of the input reaches every bit of the hash.
+std::uint64_t mix(std::uint64_t hash) {
+  hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccd;
+  hash = (hash ^ (hash >> 33)) * 0xc4ceb9fe1a85ec53;
+  hash ^= hash >> 33;
   return hash;
 }
 
@@ -222,13 +223,13 @@ std::string Cidr::to_string() const {
 }
 
 std::uint64_t hash_value(const IpAddress& address) {
-  return fnv(fnv_offset, {address.bytes().data(), address.byte_count()});
+  std::uint64_t halves[2];
+  std::memcpy(halves, address.bytes().data(), sizeof halves);
+  return mix(halves[0] + mix(halves[1] + (address.is_v6() ? 1 : 0)));
 }
 
 std::uint64_t hash_value(const SocketAddress& address) {
-  std::array<std::uint8_t, 2> port{static_cast<std::uint8_t>(address.port >> 8),
-                                   static_cast<std::uint8_t>(address.port)};
-  return fnv(hash_value(address.ip), port);
+  return mix(hash_value(address.ip) + address.port);
 }
 
 }  // namespace tulle

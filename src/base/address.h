@@ -104,7 +104,8 @@ struct Cidr {
   friend constexpr auto operator<=>(const Cidr&, const Cidr&) = default;
 };
 
-// FNV-1a over the address; stable across runs and machines, so usable for consistent choices.
+// Every bit of the address counts for every bit of the hash. Stable across runs and machines, so
+// usable for consistent choices.
 std::uint64_t hash_value(const IpAddress& address);
 std::uint64_t hash_value(const SocketAddress& address);
 

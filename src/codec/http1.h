@@ -199,6 +199,9 @@ class BodyDecoder final {
  public:
   explicit BodyDecoder(BodyFraming framing = {}, const Http1Limits& limits = {});
 
+  // Begins the next body, as if made anew; keeps its memory.
+  void start(BodyFraming framing, const Http1Limits& limits);
+
   // Takes as much as makes one piece of data: call again, with what is left, until done, or until
   // a call consumes nothing, which means that more input is needed. Framings until_close and
   // tunnel hand on everything and are never done here.
@@ -239,7 +242,7 @@ class BodyDecoder final {
   Http1Reason read_chunk_extension(unsigned char byte);
 
   Http1Limits limits_;
-  State state_;
+  State state_ = State::done;
   Http1Reason reason_ = Http1Reason::ok;
   std::uint64_t remaining_ = 0;
   std::size_t size_digits_ = 0;  // of the chunk size in hand

@@ -24,8 +24,16 @@ int hex_digit(unsigned char byte) {
 
 }  // namespace
 
-BodyDecoder::BodyDecoder(BodyFraming framing, const Http1Limits& limits)
-    : limits_(limits), state_(State::done) {
+BodyDecoder::BodyDecoder(BodyFraming framing, const Http1Limits& limits) { start(framing, limits); }
+
+void BodyDecoder::start(BodyFraming framing, const Http1Limits& limits) {
+  limits_ = limits;
+  state_ = State::done;
+  reason_ = Http1Reason::ok;
+  remaining_ = 0;
+  size_digits_ = extension_bytes_ = 0;
+  trailer_bytes_.clear();
+  trailers_.clear();
   switch (framing.kind) {
     case BodyFraming::Kind::none: break;
     case BodyFraming::Kind::length:

@@ -132,8 +132,10 @@ std::string percent_encode(std::string_view text) {
 Target split_target(std::string_view target) {
   Target result;
   // Only absolute-form begins neither with '/' nor '*' and holds "://" before any '?'.
-  const std::size_t scheme = target.substr(0, target.find('?')).find("://");
-  if (!target.starts_with('/') && scheme != std::string_view::npos) {
+  const std::size_t scheme = target.starts_with('/')
+                                 ? std::string_view::npos
+                                 : target.substr(0, target.find('?')).find("://");
+  if (scheme != std::string_view::npos) {
     target.remove_prefix(scheme + 3);
     result.authority = target.substr(0, target.find_first_of("/?"));
     target.remove_prefix(result.authority.size());

@@ -46,8 +46,6 @@ int status_for(const Error& error) {
   }
 }
 
-rt::Task<void> until_gone(http::Exchange& exchange) { co_await exchange.client_gone(); }
-
 rt::Task<void> nothing() { co_return; }
 
 // Where the length is unknown the body may begin long after the head (a stream of events): then
@@ -133,7 +131,7 @@ rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchang
     }
 
     // Send, and wait for the response as long as the client does.
-    auto outcome = co_await rt::race((*connection)->exchange(head, body), until_gone(exchange));
+    auto outcome = co_await rt::race((*connection)->exchange(head, body), exchange.client_gone());
     if (outcome.index() == 1) {
       record.error = "the client went away";
       co_return;
@@ -212,7 +210,7 @@ rt::Task<Result<void>> HttpFlow::relay(http::Response& response, http::Exchange&
     if (!piece->empty()) CO_TRY_VOID(co_await response.body.read());
     co_return Result<void>();
   }
-  auto outcome = co_await rt::race(stream(response, exchange, piece), until_gone(exchange));
+  auto outcome = co_await rt::race(stream(response, exchange, piece), exchange.client_gone());
   if (outcome.index() == 1) co_return fail(Code::closed, "the client went away");
   co_return std::get<0>(std::move(outcome));
 }
