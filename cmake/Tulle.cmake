@@ -12,6 +12,7 @@ find_package(LibArchive REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
 pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)
+pkg_check_modules(BPF REQUIRED IMPORTED_TARGET libbpf)
 
 # What the layers up to http need is linked as archives: the example programs are one static file
 # each, and Tulle starts faster.
@@ -122,5 +123,24 @@ function(tulle_embed_text layer namespace header)
     COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DHEADER=${header} -DNAMESPACE=${namespace}
       "-DINPUTS=${inputs}" -P ${script}
     DEPENDS ${files} ${script} VERBATIM)
+  target_sources(tulle_${layer} PRIVATE ${output})
+endfunction()
+
+# tulle_embed_bpf(LAYER NAMESPACE HEADER SOURCE): compiles a program for the kernel's BPF machine
+# and puts the object into the layer's library, as `object` and `object_size` of HEADER.
+function(tulle_embed_bpf layer namespace header source)
+  set(input ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/${layer}.bpf.o)
+  set(output ${CMAKE_CURRENT_BINARY_DIR}/${layer}_object.cc)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/EmbedBytes.cmake)
+  add_custom_command(OUTPUT ${object}
+    COMMAND clang-19 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror
+      -I ${PROJECT_SOURCE_DIR}/src -isystem /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
+      -fdebug-prefix-map=${PROJECT_SOURCE_DIR}/= -MD -MF ${object}.d -c ${input} -o ${object}
+    DEPENDS ${input} DEPFILE ${object}.d VERBATIM)
+  add_custom_command(OUTPUT ${output}
+    COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DHEADER=${header} -DNAMESPACE=${namespace}
+      -DNAME=object -DINPUT=${object} -P ${script}
+    DEPENDS ${object} ${script} VERBATIM)
   target_sources(tulle_${layer} PRIVATE ${output})
 endfunction()

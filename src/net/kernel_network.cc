@@ -6,10 +6,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -34,13 +36,48 @@ void set_option(int fd, int level, int option) {
   ::setsockopt(fd, level, option, &on, sizeof on);
 }
 
-enum class StreamKind : std::uint8_t { tcp, other_socket, file };
+constexpr Duration kHeldBackPauseMin = std::chrono::microseconds(500);
+constexpr Duration kHeldBackPauseMax = std::chrono::milliseconds(50);
+
+enum class StreamKind : std::uint8_t { tcp, joined_tcp, other_socket, file };
+
+// What a joined socket needs beyond the events that every socket makes.
+class Joined final : public rt::Runnable {
+ public:
+  explicit Joined(WatchedFd& fd) : fd_(fd), timer_(fd.loop(), *this) {}
+
+  // A read gave `size` bytes, and less than it asked for if `short_of`.
+  void read(std::size_t size, bool short_of) {
+    unread_max_ += size;
+    if (!short_of || unread_max_ >= kJoinedUnreadMin) return;
+    unread_max_ = 0;
+    fd_.drained();
+  }
+  void read_all() { unread_max_ = 0; }
+
+  // The peer has too much to read already. No event says when that is over.
+  void hold_back() {
+    fd_.would_block(Interest::write);
+    timer_.arm(fd_.loop().now() + pause_);
+    pause_ = std::min(pause_ * 2, kHeldBackPauseMax);
+  }
+  void written() { pause_ = kHeldBackPauseMin; }
+  void run() override { fd_.on_events(EPOLLOUT); }
+
+ private:
+  WatchedFd& fd_;
+  rt::Timer timer_;
+  Duration pause_ = kHeldBackPauseMin;
+  std::size_t unread_max_ = 0;  // read since nothing was left: so much may have waited at once
+};
 
 class KernelStream final : public Stream {
  public:
   KernelStream(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, StreamKind kind,
                const SocketAddress& peer)
-      : fd_(loop, driver, std::move(fd)), kind_(kind), peer_(peer) {}
+      : fd_(loop, driver, std::move(fd)), kind_(kind), peer_(peer) {
+    if (kind == StreamKind::joined_tcp) joined_ = std::make_unique<Joined>(fd_);
+  }
 
   Result<void> start() { return fd_.start(); }
   WatchedFd& fd() { return fd_; }
@@ -52,12 +89,13 @@ class KernelStream final : public Stream {
                                         : ::read(fd_.get(), buffer.data(), buffer.size());
       if (count >= 0) {
         const auto size = static_cast<std::size_t>(count);
-        if (kind_ == StreamKind::tcp && size > 0 && size < buffer.size()) fd_.drained();
+        note_read(size, size < buffer.size());
         return Result<std::size_t>(size);
       }
       if (errno == EINTR) continue;
       if (errno == EAGAIN) {
         fd_.would_block(Interest::read);
+        if (joined_) joined_->read_all();
         return std::nullopt;
       }
       return Result<std::size_t>(os_error(errno, "read"));
@@ -73,8 +111,15 @@ class KernelStream final : public Stream {
     }
     for (;;) {
       const ssize_t written = send_vectors(std::span(vectors.data(), count));
-      if (written >= 0) return Result<std::size_t>(static_cast<std::size_t>(written));
+      if (written >= 0) {
+        if (joined_) joined_->written();
+        return Result<std::size_t>(static_cast<std::size_t>(written));
+      }
       if (errno == EINTR) continue;
+      if (errno == EPIPE && joined_ && can_send()) {
+        joined_->hold_back();
+        return std::nullopt;
+      }
       if (errno == EAGAIN) {
         fd_.would_block(Interest::write);
         return std::nullopt;
@@ -109,6 +154,20 @@ class KernelStream final : public Stream {
  private:
   bool is_socket() const { return kind_ != StreamKind::file; }
 
+  void note_read(std::size_t size, bool short_of) {
+    if (size == 0) return;
+    if (joined_) return joined_->read(size, short_of);
+    if (kind_ == StreamKind::tcp && short_of) fd_.drained();
+  }
+
+  // Whether the socket itself has not failed. REQUIRES: no shutdown_write() before.
+  bool can_send() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    return ::getsockopt(fd_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+           (info.tcpi_state == TCP_ESTABLISHED || info.tcpi_state == TCP_CLOSE_WAIT);
+  }
+
   // A head and a small body go out as one buffer: copying a few hundred bytes costs less than
   // having the kernel read a message's header and vectors.
   ssize_t send_vectors(std::span<iovec> vectors) {
@@ -136,6 +195,7 @@ class KernelStream final : public Stream {
   WatchedFd fd_;
   StreamKind kind_;
   SocketAddress peer_;
+  std::unique_ptr<Joined> joined_;  // of joined sockets
 };
 
 Result<std::unique_ptr<KernelStream>> make_stream(rt::Loop& loop, rt::EpollDriver& driver,
@@ -148,8 +208,9 @@ Result<std::unique_ptr<KernelStream>> make_stream(rt::Loop& loop, rt::EpollDrive
 
 class KernelListener final : public Listener {
  public:
-  KernelListener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd)
-      : driver_(driver), fd_(loop, driver, std::move(fd)) {}
+  // `joined` is what SocketHooks gave for it.
+  KernelListener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, std::shared_ptr<void> joined)
+      : driver_(driver), fd_(loop, driver, std::move(fd)), joined_(std::move(joined)) {}
 
   Result<void> start() { return fd_.start(); }
   int fd() const { return fd_.get(); }
@@ -159,10 +220,8 @@ class KernelListener final : public Listener {
       NativeAddress from;
       OwnedFd accepted(::accept4(fd_.get(), from.get(), &from.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (accepted) {
-        const bool tcp = from.storage.ss_family != AF_UNIX;
-        CO_TRY(auto stream,
-               make_stream(fd_.loop(), driver_, std::move(accepted),
-                           tcp ? StreamKind::tcp : StreamKind::other_socket, from_native(from)));
+        CO_TRY(auto stream, make_stream(fd_.loop(), driver_, std::move(accepted),
+                                        kind_of(from.storage.ss_family), from_native(from)));
         co_return std::unique_ptr<Stream>(std::move(stream));
       }
       if (errno == EAGAIN) {
@@ -177,13 +236,19 @@ class KernelListener final : public Listener {
   SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
 
  private:
+  StreamKind kind_of(sa_family_t family) const {
+    if (family == AF_UNIX) return StreamKind::other_socket;
+    return joined_ ? StreamKind::joined_tcp : StreamKind::tcp;
+  }
+
   rt::EpollDriver& driver_;
   WatchedFd fd_;
+  std::shared_ptr<void> joined_;
 };
 
-Result<std::unique_ptr<Listener>> make_listener(rt::Loop& loop, rt::EpollDriver& driver,
-                                                OwnedFd fd) {
-  auto listener = std::make_unique<KernelListener>(loop, driver, std::move(fd));
+Result<std::unique_ptr<Listener>> make_listener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd,
+                                                std::shared_ptr<void> joined = nullptr) {
+  auto listener = std::make_unique<KernelListener>(loop, driver, std::move(fd), std::move(joined));
   TRY_VOID(listener->start());
   return std::unique_ptr<Listener>(std::move(listener));
 }
@@ -247,10 +312,12 @@ rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect(ConnectOptions 
     }
   }
   const NativeAddress to = to_native(options.to);
+  if (hooks_.connecting) hooks_.connecting(fd.get());
   if (::connect(fd.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) {
     co_return os_error(errno, "connecting to " + options.to.to_string());
   }
-  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), StreamKind::tcp, options.to));
+  const StreamKind kind = hooks_.connecting ? StreamKind::joined_tcp : StreamKind::tcp;
+  CO_TRY(auto stream, make_stream(loop_, driver_, std::move(fd), kind, options.to));
   // Writability is the first edge after the handshake ended either way; nothing was received yet.
   stream->fd().would_block(Interest::write);
   stream->fd().would_block(Interest::read);
@@ -264,8 +331,10 @@ rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect(ConnectOptions 
 
 Result<std::unique_ptr<Listener>> KernelNetwork::listen(const ListenOptions& options) {
   TRY(OwnedFd fd, bound_socket(options, SOCK_STREAM));
+  std::shared_ptr<void> joined;
+  if (hooks_.listening) joined = hooks_.listening(fd.get(), options.in != nullptr);
   if (::listen(fd.get(), kListenBacklog) != 0) return bind_error(errno, options.at);
-  return make_listener(loop_, driver_, std::move(fd));
+  return make_listener(loop_, driver_, std::move(fd), std::move(joined));
 }
 
 rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect_unix(std::string path) {

@@ -8,10 +8,25 @@
 
 namespace tulle::net {
 
+// Told of the TCP sockets that a network makes, before anybody else can know of them. A socket that
+// was shown may be joined to its peer past TCP (fastpath/fast_path.h), and is then treated so:
+// - Behind what was delivered past TCP, TCP data may wait without an event of its own; but only
+//   behind kJoinedUnreadMin bytes or more that were all unread at once.
+// - EPIPE from a socket that can still send means: not now, the peer has too much to read.
+struct SocketHooks {
+  // About to connect.
+  std::function<void(int fd)> connecting = {};
+  // Bound, and about to listen; `captured`: it gets what leaves its namespace. What is returned
+  // lives as long as the listener.
+  std::function<std::shared_ptr<void>(int fd, bool captured)> listening = {};
+};
+inline constexpr std::size_t kJoinedUnreadMin = 8192;
+
 class KernelNetwork final : public Network {
  public:
   // Both must outlive the network and all that it made.
-  KernelNetwork(rt::Loop& loop, rt::EpollDriver& driver) : loop_(loop), driver_(driver) {}
+  KernelNetwork(rt::Loop& loop, rt::EpollDriver& driver, SocketHooks hooks = {})
+      : loop_(loop), driver_(driver), hooks_(std::move(hooks)) {}
 
   rt::Task<Result<std::unique_ptr<Stream>>> connect(ConnectOptions options) override;
   Result<std::unique_ptr<Listener>> listen(const ListenOptions& options) override;
@@ -28,6 +43,7 @@ class KernelNetwork final : public Network {
  private:
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
+  const SocketHooks hooks_;
 };
 
 // A duplicate of the listening socket's descriptor, to hand to another process. Empty for listeners
