@@ -13,6 +13,7 @@ rt::Task<void> Admin::handle(http::Request& request, http::Exchange& exchange) {
     body = "only GET\n";
   } else if (path == "/metrics") {
     head.headers.append("Content-Type", "text/plain; version=0.0.4");
+    update_();
     body = registry_.exposition();
   } else if (path == "/healthz") {
     body = "ok";

@@ -29,6 +29,7 @@ struct Flags {
   std::uint16_t admin_port = 15020;
   std::string runtime;
   std::size_t workers = 0;
+  std::string fast_path = "auto";
   std::string kubeconfig;
   int ready_fd = -1;
   bool verbose = false;
@@ -67,6 +68,22 @@ void add_ports(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_fast_path(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--fast-path", flags.fast_path,
+                  "kernel fast path between programs of this machine and the proxy. auto: where "
+                  "this kernel keeps the meaning of all they may call; on: where streams stay "
+                  "whole, though not splice(2), MSG_WAITALL and FIONREAD")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->envname("TULLE_FAST_PATH")
+      ->capture_default_str();
+}
+
+fastpath::Mode fast_path_mode(const Flags& flags) {
+  if (flags.fast_path == "on") return fastpath::Mode::on;
+  return flags.fast_path == "off" ? fastpath::Mode::off : fastpath::Mode::automatic;
+}
+
 void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   CLI::App* up =
       app.add_subcommand("up", "Start an instance, apply manifests to it, and run until Ctrl-C");
@@ -77,6 +94,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   add_data_dir(*up, flags);
   add_api_port(*up, flags);
   add_ports(*up, flags);
+  add_fast_path(*up, flags);
   up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
   up->callback([&flags, &exit_code] {
     exit_code = run_up({.instance = flags.instance(),
@@ -84,6 +102,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .api_port = flags.api_port,
                         .ingress_port = flags.ingress_port,
                         .admin_port = flags.admin_port,
+                        .fast_path = flags.fast_path,
                         .runtime = flags.runtime});
   });
 }
@@ -127,6 +146,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
   add_manifests(*proxy, flags);
   add_data_dir(*proxy, flags);
   add_ports(*proxy, flags);
+  add_fast_path(*proxy, flags);
   proxy->add_option("--kubeconfig", flags.kubeconfig,
                     "without -f: the API to follow; default: that of the data directory");
   proxy->add_option("--workers", flags.workers, "event loops; 0: one per core")
@@ -138,6 +158,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     const IpAddress loopback = IpAddress::v4(127, 0, 0, 1);
     ProxyOptions options = proxy_source(flags);
     options.workers = flags.workers;
+    options.fast_path = fast_path_mode(flags);
     options.ready_fd = flags.ready_fd;
     if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
     if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};

@@ -1,6 +1,7 @@
 #include "app/proxy_role.h"
 
 #include "app/admin.h"
+#include "app/fast_path_role.h"
 #include "app/folder_source.h"
 #include "app/instance.h"
 #include "app/pod_registry.h"
@@ -28,7 +29,9 @@ class ProxyRole final {
   Result<void> start() {
     TRY_VOID(start_workers());
     TRY_VOID(start_admin());
-    return options_.manifests.empty() ? follow_api() : follow_folders();
+    TRY_VOID(options_.manifests.empty() ? follow_api() : follow_folders());
+    fast_path_.report();
+    return {};
   }
 
  private:
@@ -65,6 +68,7 @@ class ProxyRole final {
       options.dns.address = options_.dns;
       options.dns.forwarder.resolvers = resolvers;
       options.seed = random_.next();
+      options.hooks = fast_path_.hooks();
       TRY(auto worker, WorkerThread::start(loop_, metrics_, std::move(options)));
       workers_.push_back(std::move(worker));
     }
@@ -138,7 +142,8 @@ class ProxyRole final {
   net::KernelNetwork network_{loop_, driver_};
   obs::Registry metrics_registry_;
   proxy::Metrics metrics_{metrics_registry_};
-  Admin admin_{metrics_registry_};
+  FastPathRole fast_path_{options_.fast_path, metrics_registry_};
+  Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }};
   std::vector<std::unique_ptr<http::Server>> admin_servers_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<kubeclient::HttpClient> client_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "fastpath/fast_path.h"
 #include "mesh/snapshot.h"
 
 #include <optional>
@@ -21,7 +22,8 @@ struct ProxyOptions {
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
   mesh::Networks networks = {};
   std::size_t workers = 0;  // 0: one per core
-  int ready_fd = -1;        // told "ready" once the first Snapshot is in use
+  fastpath::Mode fast_path = fastpath::Mode::automatic;
+  int ready_fd = -1;  // told "ready" once the first Snapshot is in use
 };
 
 // Runs until SIGTERM. Returns the exit code; what went wrong is on standard error.

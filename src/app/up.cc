@@ -121,7 +121,8 @@ class Up final {
   SupervisedProcess::Options proxy_options() const {
     std::vector<std::string> arguments = common();
     arguments.insert(arguments.begin(), "proxy");
-    arguments.insert(arguments.end(), {"--admin-port", std::to_string(options_.admin_port)});
+    arguments.insert(arguments.end(), {"--admin-port", std::to_string(options_.admin_port),
+                                       "--fast-path", options_.fast_path});
     return {.name = "proxy", .arguments = std::move(arguments)};
   }
 

@@ -4,7 +4,7 @@ namespace tulle::app {
 
 WorkerThread::Parts::Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics,
                            const Options& options)
-    : network(loop, driver),
+    : network(loop, driver, options.hooks),
       proxy(loop, network, Random(options.seed), metrics, options.proxy),
       dns(loop, network, Random(~options.seed), options.dns) {}
 

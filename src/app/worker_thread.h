@@ -17,6 +17,7 @@ class WorkerThread final {
     proxy::Worker::Options proxy;
     dns::ServerOptions dns;
     std::uint64_t seed = 0;
+    net::SocketHooks hooks = {};
   };
   // `home` is the loop that callbacks run on; it and `metrics` must outlive the thread.
   static Result<std::unique_ptr<WorkerThread>> start(rt::Loop& home, proxy::Metrics& metrics,

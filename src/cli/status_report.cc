@@ -317,6 +317,9 @@ std::string header(const StatusFacts& facts) {
   if (const auto pods = now.value("tulle_attached_pods")) {
     text += fmt::format("   pods attached {:.0f}", *pods);
   }
+  if (const auto fast_path = now.value("tulle_fast_path")) {
+    text += fmt::format("   fast path {}", *fast_path == 1 ? "on" : "off");
+  }
   return text + "\n";
 }
 

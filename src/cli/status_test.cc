@@ -59,11 +59,12 @@ TEST(Status, shows_services_pods_and_ingresses_on_one_screen) {
                      "tulle_connections_total{service=\"default/hello\",outcome=\"ok\"} 4\n"
                      "tulle_connections_total{service=\"default/hello\",outcome=\"error\"} 2\n"
                      "tulle_retries_total{service=\"default/hello\"} 5\n"
-                     "tulle_snapshot_generation 17\ntulle_attached_pods 6\n"),
+                     "tulle_snapshot_generation 17\ntulle_attached_pods 6\n"
+                     "tulle_fast_path 1\n"),
       .between = 2s};
   EXPECT_EQ(describe_status(facts),
             "API https://127.0.0.1:6443   data /var/lib/tulle   up 3m30s   snapshot 17   "
-            "pods attached 6\n"
+            "pods attached 6   fast path on\n"
             "\n"
             "NAMESPACE   SERVICE   ADDRESS       PORTS       ENDPOINTS   REQUESTS/S   ERRORS/S   "
             "RETRIES\n"
