@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "codec/http_message.h"
 #include "rt/task.h"
 
 #include <cstddef>
@@ -26,6 +27,9 @@ class Body {
 
   // Size of the whole body where it is known before it is read: what Content-Length says.
   virtual std::optional<std::uint64_t> length() const = 0;
+
+  // The trailers, once read() gave the end; null for none. Valid as a piece is.
+  virtual const codec::Headers* trailers() const { return nullptr; }
 };
 
 // A body that is there already, in one piece.

@@ -35,6 +35,10 @@ class BodyReader final {
   const Error& error() const { return *error_; }
   codec::BodyFraming framing() const { return framing_; }
   std::optional<std::uint64_t> length() const;
+  // Null for none; known once the body has ended.
+  const codec::Headers* trailers() const {
+    return decoder_.trailers().empty() ? nullptr : &decoder_.trailers();
+  }
   // Bytes of a body of known length still to be read, else 0.
   std::uint64_t remaining_length() const { return decoder_.remaining_length(); }
 

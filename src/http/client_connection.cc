@@ -50,6 +50,7 @@ struct ClientConnection::State {
     explicit ResponseBody(State& state) : state_(state) {}
     rt::Task<Result<std::string_view>> read() override;
     std::optional<std::uint64_t> length() const override { return state_.reader.length(); }
+    const codec::Headers* trailers() const override { return state_.reader.trailers(); }
 
    private:
     State& state_;
@@ -73,7 +74,7 @@ struct ClientConnection::State {
 
   rt::Task<void> send(Body& body, std::optional<std::string_view> first);
   rt::Task<bool> send_piece(std::string_view piece);
-  bool frame_piece(std::string_view piece);
+  bool frame_piece(std::string_view piece, const codec::Headers* trailers);
   void fail_source(Error error);
 
   rt::Loop& loop;
@@ -307,7 +308,7 @@ rt::Task<void> ClientConnection::State::send(Body& source, std::optional<std::st
       first = *piece;
     }
     const bool last = first->empty();
-    if (!frame_piece(*first)) {
+    if (!frame_piece(*first, last ? source.trailers() : nullptr)) {
       fail_source(fail(Code::internal, "the body is not as long as it said"));
       co_return;
     }
@@ -320,12 +321,12 @@ rt::Task<void> ClientConnection::State::send(Body& source, std::optional<std::st
 
 // Appends what must go before the piece; the empty piece is the body's end. False when there is
 // more, or less, than the length that was said.
-bool ClientConnection::State::frame_piece(std::string_view piece) {
+bool ClientConnection::State::frame_piece(std::string_view piece, const codec::Headers* trailers) {
   if (length_left) {
     if (piece.empty() ? *length_left > 0 : piece.size() > *length_left) return false;
     *length_left -= piece.size();
   } else if (piece.empty()) {
-    codec::append_last_chunk(out);
+    codec::append_last_chunk(out, trailers != nullptr ? *trailers : codec::Headers());
   } else {
     codec::append_chunk_header(out, piece.size());
   }

@@ -5,9 +5,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "codec/http1.h"
-#include "http/body.h"
-#include "net/stream.h"
-#include "rt/task.h"
+#include "http/channel.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -15,17 +13,7 @@
 
 namespace tulle::http {
 
-// Both belong to the connection: valid until its next exchange. The body's end makes the connection
-// reusable.
-struct Response {
-  codec::ResponseHead& head;
-  Body& body;
-};
-
-// How much of a request was handed to the stream.
-enum class RequestProgress : std::uint8_t { unsent, partial, complete };
-
-class ClientConnection final {
+class ClientConnection final : public Channel {
  public:
   struct Options {
     codec::Http1Limits head_limits = {};
@@ -35,35 +23,27 @@ class ClientConnection final {
   // `loop` must outlive it.
   ClientConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream, const Options& options);
   ClientConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream);
-  ~ClientConnection();
+  ~ClientConnection() override;
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
 
-  // Sends a request and reads the head of its response; 1xx are skipped, but for a 101 that was
-  // asked for. The body is sent beside, also while the response is read already; it must live until
-  // the response's body was read to its end, or the connection is gone. Framing fields are set
-  // here: Content-Length where the body's length is known, else chunked. All else, Host above
-  // all, is the caller's. `head` must stay until the task is done.
-  //
-  // Errors: timed_out at `deadline`; malformed for a response that breaks the protocol; closed or
-  // reset; the body's own error, if reading it failed (request_body_failed()).
-  // After an error, or when dropped before its end, the connection is of no more use.
-  // REQUIRES: reusable().
-  rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body = nullptr,
-                                      Instant deadline = kNever);
-
-  // After a 101, or 2xx to CONNECT: the raw stream, bytes that were read already first.
-  std::unique_ptr<net::Stream> take_stream();
+  // The body's end makes the connection reusable. Content-Length is sent where the body's length is
+  // known, else chunked. REQUIRES: reusable().
+  rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
+                                      Instant deadline) override;
+  rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body = nullptr) {
+    return exchange(head, body, kNever);
+  }
+  std::unique_ptr<net::Stream> take_stream() override;
 
   // Whether another exchange may begin: none did yet, or the last one ended completely and neither
   // side asked to close.
   bool reusable() const;
 
-  // About the exchange in hand or the last one.
-  bool reused() const;  // there was one before: a failure may be that of an idle connection
-  bool response_started() const;  // a byte of a response has arrived
-  RequestProgress request_progress() const;
-  bool request_body_failed() const;
+  bool reused() const override;
+  bool response_started() const override;
+  RequestProgress request_progress() const override;
+  bool request_body_failed() const override;
 
   // For whoever keeps idle connections. Schedules `waiter` when something happened;
   // idle_alive() then says whether the connection can still be used: nothing was received.

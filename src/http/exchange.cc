@@ -12,55 +12,52 @@
 
 namespace tulle::http {
 
-rt::Task<Result<void>> Exchange::send(const codec::ResponseHead& head, std::string_view body) {
-  return send(head, std::span(&body, 1));
-}
-
-rt::Task<Result<void>> Exchange::send(const codec::ResponseHead& head,
-                                      std::span<const std::string_view> body) {
+rt::Task<Result<void>> ServerConnection::Http1Exchange::send(
+    const codec::ResponseHead& head, std::span<const std::string_view> body) {
   connection_.prepare_whole(head, body);
-  return connection_.flush(ServerConnection::Phase::finished);
+  return connection_.flush(Phase::finished);
 }
 
-rt::Task<Result<void>> Exchange::start(const codec::ResponseHead& head, Flush flush) {
+rt::Task<Result<void>> ServerConnection::Http1Exchange::start(const codec::ResponseHead& head,
+                                                              Flush flush) {
   connection_.prepare_start(head);
   switch (flush) {
     case Flush::now: connection_.prepare_pieces({}); break;
     case Flush::with_first_write: break;
   }
-  return connection_.flush(ServerConnection::Phase::streaming);
+  return connection_.flush(Phase::streaming);
 }
 
-rt::Task<Result<void>> Exchange::write(std::string_view piece) {
-  return write(std::span(&piece, 1));
-}
-
-rt::Task<Result<void>> Exchange::write(std::span<const std::string_view> pieces) {
+rt::Task<Result<void>> ServerConnection::Http1Exchange::write(
+    std::span<const std::string_view> pieces) {
   connection_.prepare_pieces(pieces);
-  return connection_.flush(ServerConnection::Phase::streaming);
+  return connection_.flush(Phase::streaming);
 }
 
-rt::Task<Result<void>> Exchange::finish() {
-  connection_.prepare_end();
-  return connection_.flush(ServerConnection::Phase::finished);
+rt::Task<Result<void>> ServerConnection::Http1Exchange::finish(const codec::Headers* trailers) {
+  connection_.prepare_end(trailers);
+  return connection_.flush(Phase::finished);
 }
 
-void Exchange::abort() { connection_.phase_ = ServerConnection::Phase::failed; }
+void ServerConnection::Http1Exchange::abort() { connection_.phase_ = Phase::failed; }
 
-rt::Task<Result<std::unique_ptr<net::Stream>>> Exchange::upgrade(const codec::ResponseHead& head) {
+rt::Task<Result<std::unique_ptr<net::Stream>>> ServerConnection::Http1Exchange::upgrade(
+    const codec::ResponseHead& head) {
   CHECK(!started());
   codec::append_response_head(connection_.out_, head);
   connection_.pieces_.push_back(connection_.out_);
   return connection_.upgrade();
 }
 
-rt::Task<void> Exchange::client_gone() { return connection_.client_gone(); }
+rt::Task<void> ServerConnection::Http1Exchange::client_gone() { return connection_.client_gone(); }
 
-bool Exchange::started() const {
-  return connection_.phase_ != ServerConnection::Phase::waiting || !connection_.out_.empty();
+bool ServerConnection::Http1Exchange::started() const {
+  return connection_.phase_ != Phase::waiting || !connection_.out_.empty();
 }
 
-std::uint64_t Exchange::body_bytes_sent() const { return connection_.body_bytes_sent_; }
+std::uint64_t ServerConnection::Http1Exchange::body_bytes_sent() const {
+  return connection_.body_bytes_sent_;
+}
 
 // Whether this exchange's response can have a body (RFC 9110 §6.4.1).
 bool ServerConnection::body_allowed(int status) const {
@@ -136,14 +133,16 @@ void ServerConnection::prepare_pieces(std::span<const std::string_view> pieces) 
   }
 }
 
-void ServerConnection::prepare_end() {
+void ServerConnection::prepare_end(const codec::Headers* trailers) {
   if (phase_ == Phase::failed) return;
   CHECK(phase_ == Phase::streaming);
   if (framing_ == Framing::length && length_left_ > 0) {
     phase_ = Phase::failed;
     return;
   }
-  if (framing_ == Framing::chunked) codec::append_last_chunk(out_);
+  if (framing_ == Framing::chunked) {
+    codec::append_last_chunk(out_, trailers != nullptr ? *trailers : codec::Headers());
+  }
   pieces_.push_back(out_);
 }
 

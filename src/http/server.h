@@ -1,7 +1,9 @@
-// The server side of HTTP/1.1 (RFC 9110, RFC 9112) over any net::Stream.
+// The server side of HTTP/1.1 (RFC 9110, RFC 9112) and HTTP/2 (RFC 9113) over any net::Stream.
 //
-// One coroutine per connection reads requests in order and awaits Handler::handle() for each. Heads
-// are parsed where they were read; a response's head and a body that is there go out in one write.
+// Over HTTP/1.1 one coroutine per connection reads requests in order and awaits Handler::handle()
+// for each. Heads are parsed where they were read; a response's head and a body that is there go
+// out in one write. A connection that begins with the preface of HTTP/2 speaks that: then
+// Handler::handle() runs for each of its streams, side by side.
 #pragma once
 
 #include "base/address.h"
@@ -25,8 +27,6 @@
 
 namespace tulle::http {
 
-class ServerConnection;
-
 // What was asked. Lives until handle() returns; a handler may change `head`.
 struct Request {
   codec::RequestHead head;
@@ -34,6 +34,7 @@ struct Request {
   SocketAddress local;
   SocketAddress peer;
   const net::TlsPeer* tls_peer = nullptr;  // null without TLS
+  bool http2 = false;                      // came over HTTP/2
 };
 
 // How a request is answered: send(), or start(), write()s and finish(), or upgrade(). One of them,
@@ -46,13 +47,17 @@ struct Request {
 //
 // An error means that the client is gone (reset, closed) or does not read (timed_out); further
 // calls fail too, and the handler has only to return.
-class Exchange final {
+class Exchange {
  public:
-  // The whole response.
-  rt::Task<Result<void>> send(const codec::ResponseHead& head, std::string_view body = {});
-  // The body in pieces that are written without being put together.
-  rt::Task<Result<void>> send(const codec::ResponseHead& head,
-                              std::span<const std::string_view> body);
+  virtual ~Exchange() = default;
+
+  // The whole response. The body may be given in pieces, which are written without being put
+  // together.
+  virtual rt::Task<Result<void>> send(const codec::ResponseHead& head,
+                                      std::span<const std::string_view> body) = 0;
+  rt::Task<Result<void>> send(const codec::ResponseHead& head, std::string_view body = {}) {
+    return send(head, std::span(&body, 1));
+  }
 
   enum class Flush : std::uint8_t {
     now,
@@ -60,36 +65,36 @@ class Exchange final {
   };
   // Begins a response of unknown length (chunked; for HTTP/1.0 until close), or of the length that
   // the head's Content-Length says.
-  rt::Task<Result<void>> start(const codec::ResponseHead& head, Flush flush = Flush::now);
+  virtual rt::Task<Result<void>> start(const codec::ResponseHead& head, Flush flush) = 0;
+  rt::Task<Result<void>> start(const codec::ResponseHead& head) { return start(head, Flush::now); }
   // Done when the stream has taken it all. REQUIRES: not more than Content-Length said.
-  rt::Task<Result<void>> write(std::string_view piece);
-  rt::Task<Result<void>> write(std::span<const std::string_view> pieces);
-  // Ends it. With bytes of Content-Length missing, as abort().
-  rt::Task<Result<void>> finish();
+  virtual rt::Task<Result<void>> write(std::span<const std::string_view> pieces) = 0;
+  rt::Task<Result<void>> write(std::string_view piece) { return write(std::span(&piece, 1)); }
+  // Ends it. With bytes of Content-Length missing, as abort(). `trailers`, where there are any, go
+  // out behind the body if the framing has a place for them (chunked, HTTP/2).
+  virtual rt::Task<Result<void>> finish(const codec::Headers* trailers) = 0;
+  rt::Task<Result<void>> finish() { return finish(nullptr); }
 
-  // The response cannot be completed: the connection will be cut so that the client can tell.
-  // So it is too if a handler returns between start() and finish().
-  void abort();
+  // The response cannot be completed: the connection, or the stream of HTTP/2, will be cut so that
+  // the client can tell. So it is too if a handler returns between start() and finish().
+  virtual void abort() = 0;
 
   // Sends the head (101, or 2xx to CONNECT; Connection and Upgrade are the caller's) and hands over
   // the connection, with the bytes that were read already first. It may outlive handle().
-  rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(const codec::ResponseHead& head);
+  // Code::invalid_argument over HTTP/2, which has no upgrade.
+  virtual rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(
+      const codec::ResponseHead& head) = 0;
 
-  // Done when the client has closed or reset the connection. Until the request's body was read to
-  // its end (the empty piece), only reads of the body find out. What the client sends meanwhile is
-  // kept, up to the size of the buffer. To be used in rt::race; one at a time.
-  rt::Task<void> client_gone();
+  // Done when the client has closed or reset the connection, or the stream of HTTP/2. Over HTTP/1,
+  // until the request's body was read to its end (the empty piece), only reads of the body find
+  // out, and what the client sends meanwhile is kept, up to the size of the buffer. To be used in
+  // rt::race; one at a time.
+  virtual rt::Task<void> client_gone() = 0;
 
   // Whether a head was given: then the status cannot change any more.
-  bool started() const;
+  virtual bool started() const = 0;
   // Bytes of body handed to the stream, for records.
-  std::uint64_t body_bytes_sent() const;
-
- private:
-  friend class ServerConnection;
-  explicit Exchange(ServerConnection& connection) : connection_(connection) {}
-
-  ServerConnection& connection_;
+  virtual std::uint64_t body_bytes_sent() const = 0;
 };
 
 class Handler {
@@ -114,6 +119,8 @@ struct ServerOptions {
   Duration body_timeout = std::chrono::seconds(60);
   // Without the client taking a byte of what is being written.
   Duration write_timeout = std::chrono::seconds(60);
+  // HTTP/2: requests under way on one connection.
+  std::uint32_t concurrent_streams_max = 128;
   // What of an unread body is read and dropped to keep the connection; beyond, it is closed.
   std::uint64_t unread_body_bytes_max = 256 * 1024;
   // After a refusal, how long and how much a client may go on sending before it sees a reset.
@@ -132,6 +139,7 @@ class Drain final {
 
  private:
   friend class ServerConnection;
+  friend class Http2ServerConnection;
   Signal signal_;
 };
 

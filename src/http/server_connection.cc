@@ -1,5 +1,7 @@
 #include "http/server_connection.h"
 
+#include "codec/http2.h"
+#include "http/http2_server.h"
 #include "http/timed_io.h"
 
 #include "base/check.h"
@@ -13,7 +15,8 @@ namespace {
 
 constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
 
-// The status for a request whose body could not be read.
+}  // namespace
+
 int body_failure_status(Code code) {
   switch (code) {
     case Code::exhausted: return 413;
@@ -22,7 +25,10 @@ int body_failure_status(Code code) {
   }
 }
 
-}  // namespace
+std::string refusal_text(int status, std::string_view why) {
+  return std::to_string(status) + " " + std::string(codec::reason_phrase(status)) + ": " +
+         std::string(why) + "\n";
+}
 
 ServerConnection::ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
                                    Handler& handler, const ServerOptions& options,
@@ -45,7 +51,10 @@ ServerConnection::ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> 
 
 rt::Task<void> ServerConnection::serve() {
   for (;;) {
-    const codec::HeadResult head = parser_.parse(buffer_.data(), request_.head);
+    if (may_be_http2_ && buffer_.data().starts_with(codec::http2_preface)) {
+      co_return co_await serve_http2();
+    }
+    const codec::HeadResult head = parse_head();
     switch (head.outcome) {
       case codec::HeadResult::Outcome::incomplete: {
         const bool idle = buffer_.empty();
@@ -78,6 +87,21 @@ rt::Task<void> ServerConnection::serve() {
   }
 }
 
+// A beginning of the preface of HTTP/2 is no request line yet.
+codec::HeadResult ServerConnection::parse_head() {
+  if (may_be_http2_ && codec::http2_preface.starts_with(buffer_.data())) return {};
+  return parser_.parse(buffer_.data(), request_.head);
+}
+
+rt::Task<void> ServerConnection::serve_http2() {
+  const ConnectionContext context{.local = request_.local,
+                                  .peer = request_.peer,
+                                  .tls_peer = request_.tls_peer,
+                                  .drain = drain_,
+                                  .received = buffer_.data()};
+  co_await serve_http2_connection(loop_, std::move(stream_), handler_, options_, context);
+}
+
 // An idle connection may wait longer than one that has begun to ask.
 Instant ServerConnection::head_deadline() {
   if (buffer_.empty()) return loop_.now() + options_.idle_timeout;
@@ -98,6 +122,7 @@ rt::Task<void> ServerConnection::end_of_input(Result<std::size_t> outcome) {
 
 void ServerConnection::begin_exchange() {
   head_began_.reset();
+  may_be_http2_ = false;
   reader_.start(*stream_, codec::body_framing(request_.head), options_.head_limits,
                 options_.body_bytes_max);
   body_end_given_ = reader_.done();
@@ -169,9 +194,7 @@ rt::Task<void> ServerConnection::refuse(int status, std::string_view why) {
   pieces_.clear();
   phase_ = Phase::waiting;
   close_after_ = true;
-  const std::string body = std::to_string(status) + " " +
-                           std::string(codec::reason_phrase(status)) + ": " + std::string(why) +
-                           "\n";
+  const std::string body = refusal_text(status, why);
   const codec::ResponseHead head{.status = status,
                                  .headers = {{"Content-Type", "text/plain; charset=utf-8"}}};
   if (co_await exchange_.send(head, body)) co_await linger();

@@ -16,6 +16,11 @@
 
 namespace tulle::http {
 
+// The status for a request whose body could not be read.
+int body_failure_status(Code code);
+// The body of a refusal: status, phrase and reason.
+std::string refusal_text(int status, std::string_view why);
+
 class ServerConnection final {
  public:
   ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream, Handler& handler,
@@ -26,13 +31,32 @@ class ServerConnection final {
   rt::Task<void> serve();
 
  private:
-  friend class Exchange;
-
   class RequestBody final : public Body {
    public:
     explicit RequestBody(ServerConnection& connection) : connection_(connection) {}
     rt::Task<Result<std::string_view>> read() override;
     std::optional<std::uint64_t> length() const override { return connection_.reader_.length(); }
+    const codec::Headers* trailers() const override { return connection_.reader_.trailers(); }
+
+   private:
+    ServerConnection& connection_;
+  };
+
+  class Http1Exchange final : public Exchange {
+   public:
+    explicit Http1Exchange(ServerConnection& connection) : connection_(connection) {}
+    using Exchange::send;
+    rt::Task<Result<void>> send(const codec::ResponseHead& head,
+                                std::span<const std::string_view> body) override;
+    rt::Task<Result<void>> start(const codec::ResponseHead& head, Flush flush) override;
+    rt::Task<Result<void>> write(std::span<const std::string_view> pieces) override;
+    rt::Task<Result<void>> finish(const codec::Headers* trailers) override;
+    void abort() override;
+    rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(
+        const codec::ResponseHead& head) override;
+    rt::Task<void> client_gone() override;
+    bool started() const override;
+    std::uint64_t body_bytes_sent() const override;
 
    private:
     ServerConnection& connection_;
@@ -50,6 +74,8 @@ class ServerConnection final {
   enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
   // The loop.
+  rt::Task<void> serve_http2();
+  codec::HeadResult parse_head();
   void begin_exchange();
   Instant head_deadline();
   rt::Task<void> end_of_input(Result<std::size_t> outcome);
@@ -64,7 +90,7 @@ class ServerConnection final {
   void prepare_whole(const codec::ResponseHead& head, std::span<const std::string_view> body);
   void prepare_start(const codec::ResponseHead& head);
   void prepare_pieces(std::span<const std::string_view> pieces);
-  void prepare_end();
+  void prepare_end(const codec::Headers* trailers);
   void encode_head(const codec::ResponseHead& head, std::optional<std::uint64_t> length);
   bool body_allowed(int status) const;
   void decide_close(const codec::ResponseHead& head);
@@ -82,6 +108,7 @@ class ServerConnection final {
   ReadBuffer buffer_;
   bool input_ended_ = false;
   codec::RequestParser parser_;
+  bool may_be_http2_ = true;           // no head was read yet
   std::optional<Instant> head_began_;  // when the first byte of a head was seen
 
   BodyReader reader_;
@@ -91,7 +118,7 @@ class ServerConnection final {
   rt::WaitList body_end_;
 
   Request request_;
-  Exchange exchange_{*this};
+  Http1Exchange exchange_{*this};
   Phase phase_ = Phase::waiting;
   Framing framing_ = Framing::none;
   bool head_only_ = false;    // HEAD

@@ -174,6 +174,33 @@ class TimedWrite final : public rt::Runnable {
   Result<void> result_;
 };
 
+// co_await: whether `list` was woken before the deadline.
+class TimedWait final : public rt::Runnable {
+ public:
+  TimedWait(rt::Loop& loop, rt::WaitList& list, Instant deadline)
+      : list_(list), deadline_(deadline), interrupt_(loop, *this) {}
+  bool await_ready() { return false; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    handle_ = waiting;
+    list_.add(*this);
+    if (deadline_ != kNever) interrupt_.arm(deadline_);
+  }
+  bool await_resume() { return woken_; }
+
+  void run() override {
+    woken_ = true;
+    handle_.resume();
+  }
+  void give_up() { handle_.resume(); }
+
+ private:
+  rt::WaitList& list_;
+  Instant deadline_;
+  Interrupt<TimedWait> interrupt_;
+  std::coroutine_handle<> handle_;
+  bool woken_ = false;
+};
+
 // co_await: until the stream takes bytes again.
 class Writable final : public rt::Resumer {
  public:
