@@ -9,7 +9,6 @@
 namespace tulle::compile {
 namespace {
 
-using mesh::Health;
 using mesh::ObjectNameView;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -61,6 +60,7 @@ class CompilerTest : public ::testing::Test {
   // "10.244.0.1:8081 ready *1 default/world-1" for every endpoint of a port.
   static std::vector<std::string> endpoints(const mesh::ServicePort& port) {
     std::vector<std::string> lines;
+    lines.reserve(port.endpoints.size());
     for (const mesh::Endpoint& e : port.endpoints) {
       lines.push_back(e.address.to_string() + " " + std::string(to_string(e.health)) + " *" +
                       std::to_string(e.weight) + " " + e.workload.to_string());
@@ -152,6 +152,25 @@ TEST_F(CompilerTest, ports_join_by_name_and_transport_and_named_targets_may_diff
   EXPECT_THAT(dns.find_port(53, mesh::Transport::tcp)->endpoints, IsEmpty());
   EXPECT_EQ(dns.find_port("metrics")->protocol, mesh::ProtocolHint::http);
   EXPECT_EQ(dns.find_port("metrics")->endpoints.size(), 1U);
+}
+
+TEST_F(CompilerTest, reads_what_a_port_speaks_from_its_protocol_then_from_its_name) {
+  service("ports", R"({"clusterIP": "10.96.0.9", "ports": [
+      {"name": "a", "port": 1, "appProtocol": "kubernetes.io/h2c"},
+      {"name": "b", "port": 2, "appProtocol": "grpc"},
+      {"name": "grpc-api", "port": 3},
+      {"name": "http2", "port": 4},
+      {"name": "tcp-raw", "port": 5},
+      {"name": "grpcx", "port": 6},
+      {"name": "grpc-over-tls", "port": 7, "appProtocol": "https"}]})");
+  const mesh::Service& ports = built("ports");
+  using Hint = mesh::ProtocolHint;
+  const std::vector<Hint> expected = {Hint::http2, Hint::http2,  Hint::http2, Hint::http2,
+                                      Hint::tcp,   Hint::detect, Hint::tcp};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto number = static_cast<std::uint16_t>(i + 1);
+    EXPECT_EQ(ports.find_port(number, mesh::Transport::tcp)->protocol, expected[i]) << number;
+  }
 }
 
 TEST_F(CompilerTest, reads_types_doors_affinity_and_policy) {

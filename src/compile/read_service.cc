@@ -46,12 +46,17 @@ LoadBalancing read_load_balancing(const boost::json::object& object, Problems& p
 
 ProtocolHint read_protocol(std::string_view app_protocol, std::string_view port_name) {
   constexpr std::array<std::string_view, 4> http{"http", "HTTP", "kubernetes.io/ws", "http/1.1"};
-  constexpr std::array<std::string_view, 8> opaque{
-      "tcp", "https", "tls", "kubernetes.io/wss", "kubernetes.io/h2c", "grpc", "mysql", "mongo"};
+  constexpr std::array<std::string_view, 4> http2{"kubernetes.io/h2c", "grpc", "h2c", "http2"};
+  constexpr std::array<std::string_view, 6> opaque{"tcp",   "https", "tls", "kubernetes.io/wss",
+                                                   "mysql", "mongo"};
   if (std::ranges::find(http, app_protocol) != http.end()) return ProtocolHint::http;
+  if (std::ranges::find(http2, app_protocol) != http2.end()) return ProtocolHint::http2;
   if (std::ranges::find(opaque, app_protocol) != opaque.end()) return ProtocolHint::tcp;
-  bool named_tcp = port_name == "tcp" || port_name.starts_with("tcp-");
-  return app_protocol.empty() && named_tcp ? ProtocolHint::tcp : ProtocolHint::detect;
+  if (!app_protocol.empty()) return ProtocolHint::detect;
+  const std::string_view prefix = port_name.substr(0, port_name.find('-'));
+  if (prefix == "tcp") return ProtocolHint::tcp;
+  return prefix == "grpc" || prefix == "http2" || prefix == "h2c" ? ProtocolHint::http2
+                                                                  : ProtocolHint::detect;
 }
 
 void read_ports(const boost::json::object& object, mesh::Service& service, Problems& problems) {

@@ -17,6 +17,7 @@ std::string_view to_string(ProtocolHint hint) {
   switch (hint) {
     case ProtocolHint::detect: return "detect";
     case ProtocolHint::http: return "http";
+    case ProtocolHint::http2: return "http2";
     case ProtocolHint::tcp: return "tcp";
   }
   return "";

@@ -29,8 +29,9 @@ class IngressTable;  // mesh/ingress_table.h
 enum class Transport : std::uint8_t { tcp, udp };
 std::string_view to_string(Transport transport);  // "TCP", "UDP"
 
-// What appProtocol or the port's name says of the bytes. `detect` looks at the first ones.
-enum class ProtocolHint : std::uint8_t { detect, http, tcp };
+// What appProtocol or the port's name says of the bytes. `detect` looks at the first ones, and so
+// does `http2`, which says that the endpoints speak HTTP/2 with prior knowledge.
+enum class ProtocolHint : std::uint8_t { detect, http, http2, tcp };
 std::string_view to_string(ProtocolHint hint);
 
 enum class LoadBalancing : std::uint8_t { least_request, round_robin, random };

@@ -43,6 +43,7 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   }
   choice.endpoint = pick.endpoint->address;
   choice.reason = pick.reason;
+  choice.protocol = decision.port->protocol;
   choice.in_flight = mesh::InFlight(pick.endpoint->state);
   record.upstream_address = pick.endpoint->address;
   record.upstream_workload =

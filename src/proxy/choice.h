@@ -14,6 +14,7 @@ namespace tulle::proxy {
 struct Choice {
   std::optional<SocketAddress> endpoint = std::nullopt;  // none: answer `status` and `why`
   mesh::PickReason reason = mesh::PickReason::no_endpoints;
+  mesh::ProtocolHint protocol = mesh::ProtocolHint::detect;
   mesh::InFlight in_flight = {};  // counts at the endpoint as long as it lives
   std::uint16_t status = 0;
   std::string why = {};

@@ -114,7 +114,14 @@ rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
 rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
   auto first = co_await rt::race(client_speaks(flow), server_speaks(flow));
   if (first.index() == 0) co_return std::get<0>(first);
-  if (std::get<1>(first)) co_return Spoken::other;
+  if (std::get<1>(first)) {
+    if (!is_http2_greeting(flow.greeting)) co_return Spoken::other;
+    // Its client comes with the preface. Streams get connections of their own.
+    flow.greeting.clear();
+    flow.upstream.reset();
+    flow.in_flight.end();
+    co_return co_await client_speaks(flow);
+  }
   // Nobody to talk to now. A client of HTTP gets an answer all the same, so hear it out.
   flow.record.error = std::get<1>(first).error().message;
   co_return co_await client_speaks(flow);
@@ -143,7 +150,8 @@ void keep_for_later(TcpFlow& flow) {
   if (!flow.upstream) return;
   flow.context.upstreams.put(
       {.caller = flow.downstream.workload_address, .endpoint = flow.record.upstream_address},
-      std::make_unique<http::ClientConnection>(flow.context.loop, std::move(flow.upstream)));
+      {.connection =
+           std::make_unique<http::ClientConnection>(flow.context.loop, std::move(flow.upstream))});
 }
 
 rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stream,
@@ -155,6 +163,7 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
   switch (protocol) {
     case mesh::ProtocolHint::http: spoken = Spoken::http; break;
     case mesh::ProtocolHint::tcp: break;
+    case mesh::ProtocolHint::http2: spoken = co_await client_speaks(flow); break;
     case mesh::ProtocolHint::detect: spoken = co_await recognise_protocol(flow); break;
   }
   if (spoken == Spoken::http) {

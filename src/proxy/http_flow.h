@@ -1,5 +1,5 @@
-// One HTTP/1.1 connection of a client: each of its requests is routed, picked and forwarded on its
-// own.
+// One HTTP connection of a client: each of its requests is routed, picked and forwarded on its own,
+// those of HTTP/2 side by side. Each side may be of HTTP/1.1 or HTTP/2.
 #pragma once
 
 #include "http/server.h"
@@ -26,15 +26,16 @@ class HttpFlow final : public http::Handler {
   rt::Task<void> forward(http::Request& request, http::Exchange& exchange,
                          obs::AccessRecord& record);
   Choice choose(const codec::RequestHead& head, Attempts& attempts, obs::AccessRecord& record);
-  rt::Task<Result<std::unique_ptr<http::ClientConnection>>> connection_to(
-      const SocketAddress& endpoint, bool fresh);
-  rt::Task<void> answer(http::Exchange& exchange, int status, std::string why,
-                        obs::AccessRecord& record);
-  rt::Task<Result<void>> relay(http::Response& response, http::Exchange& exchange,
-                               obs::AccessRecord& record);
+  Upstreams::Version version_for(const http::Request& request, const Choice& choice) const;
+  rt::Task<void> time_out(http::Request& request, http::Exchange& exchange,
+                          obs::AccessRecord& record);
+  rt::Task<void> answer(http::Request& request, http::Exchange& exchange, int status,
+                        std::string why, obs::AccessRecord& record);
+  rt::Task<Result<void>> relay(http::Request& request, http::Response& response,
+                               http::Exchange& exchange, obs::AccessRecord& record);
   rt::Task<Result<void>> stream(http::Response& response, http::Exchange& exchange,
                                 std::optional<std::string_view> first);
-  rt::Task<void> relay_upgrade(http::ClientConnection& connection, http::Response& response,
+  rt::Task<void> relay_upgrade(http::Channel& channel, http::Response& response,
                                http::Exchange& exchange, obs::AccessRecord& record);
 
   Context& context_;

@@ -6,8 +6,6 @@ namespace tulle::proxy {
 
 namespace {
 
-// HTTP/2's preface "PRI * HTTP/2.0" is no HTTP/1 and goes through as it is.
-constexpr std::string_view kHttp2Method = "PRI";
 constexpr std::string_view kScheme = "http";
 
 bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
@@ -21,9 +19,7 @@ Recognised recognise(std::string_view bytes) {
   if (method == limit) {
     return limit == kRequestLineStartMax ? Recognised::other : Recognised::undecided;
   }
-  if (method == 0 || bytes[method] != ' ' || bytes.substr(0, method) == kHttp2Method) {
-    return Recognised::other;
-  }
+  if (method == 0 || bytes[method] != ' ') return Recognised::other;
   // Text protocols have verbs in capitals too; only a request target begins like this.
   const std::string_view target = bytes.substr(method + 1);
   if (target.empty()) return Recognised::undecided;
@@ -32,6 +28,15 @@ Recognised recognise(std::string_view bytes) {
   const std::size_t common = std::min(target.size(), kScheme.size());
   if (target.substr(0, common) != kScheme.substr(0, common)) return Recognised::other;
   return common == kScheme.size() ? Recognised::http : Recognised::undecided;
+}
+
+bool is_http2_greeting(std::string_view bytes) {
+  constexpr std::size_t header = 9;
+  constexpr std::string_view settings("\4\0\0\0\0\0", 6);  // type, no flags, stream 0
+  if (bytes.size() < header || bytes.substr(3, settings.size()) != settings) return false;
+  constexpr unsigned setting = 6;
+  const auto length = static_cast<unsigned>(static_cast<unsigned char>(bytes[2]));
+  return bytes[0] == 0 && bytes[1] == 0 && length % setting == 0;
 }
 
 }  // namespace tulle::proxy

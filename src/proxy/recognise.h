@@ -1,4 +1,5 @@
-// Tells HTTP/1 from anything else by its first bytes (RFC 9112 §3).
+// Tells HTTP from anything else by its first bytes: a request line (RFC 9112 §3), or the preface of
+// HTTP/2, which is made like one.
 #pragma once
 
 #include <cstddef>
@@ -13,5 +14,8 @@ enum class Recognised : std::uint8_t { http, other, undecided };
 // line; decided at the latest after kRequestLineStartMax bytes.
 inline constexpr std::size_t kRequestLineStartMax = 32;
 Recognised recognise(std::string_view bytes);
+
+// Whether a server that spoke first speaks HTTP/2: it begins with SETTINGS (RFC 9113 §3.4).
+bool is_http2_greeting(std::string_view bytes);
 
 }  // namespace tulle::proxy

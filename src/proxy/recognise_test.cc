@@ -26,7 +26,7 @@ TEST(Recognise, tells_a_request_line_from_anything_else) {
       {"GET", undecided},
       {"GET ", undecided},
       {"GET htt", undecided},
-      {"PRI * HTTP/2.0\r\n", other},
+      {"PRI * HTTP/2.0\r\n", http},
       {"get / HTTP/1.1", other},
       {" GET / HTTP/1.1", other},
       {"EHLO mail", other},
@@ -52,6 +52,15 @@ TEST(Recognise, never_changes_its_mind_as_more_bytes_come) {
     }
     EXPECT_NE(before, Recognised::undecided) << text;
   }
+}
+
+TEST(Recognise, tells_a_server_of_http2_by_its_settings) {
+  EXPECT_TRUE(is_http2_greeting(std::string_view("\0\0\0\4\0\0\0\0\0", 9)));
+  EXPECT_TRUE(is_http2_greeting(std::string_view("\0\0\6\4\0\0\0\0\0\0\3\0\0\0\x64", 15)));
+  EXPECT_FALSE(is_http2_greeting(std::string_view("\0\0\0\4\0\0\0\0", 8)));
+  EXPECT_FALSE(is_http2_greeting(std::string_view("\0\0\5\4\0\0\0\0\0", 9)));
+  EXPECT_FALSE(is_http2_greeting(std::string_view("\0\0\0\4\1\0\0\0\0", 9)));  // an ACK
+  EXPECT_FALSE(is_http2_greeting("220 mail.example ESMTP\r\n"));
 }
 
 }  // namespace

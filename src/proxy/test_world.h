@@ -29,6 +29,7 @@ class World final : public http::Handler {
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override {
     ++requests;
     last_host = request.head.headers.get("Host").value_or("");
+    last_http2 = request.http2;
     const std::string_view path = request.head.target;
     if (path == "/mirror") return mirror(request, exchange);
     if (path == "/stream") return stream(exchange);
@@ -44,6 +45,7 @@ class World final : public http::Handler {
   int requests = 0;
   int cancelled = 0;  // handlers that were dropped
   std::string last_host;
+  bool last_http2 = false;
   std::deque<std::string> pieces;  // what /stream writes next; an empty one ends it
 
  private:
@@ -58,7 +60,7 @@ class World final : public http::Handler {
       if (piece->empty()) break;
       static_cast<void>(co_await exchange.write(*piece));
     }
-    static_cast<void>(co_await exchange.finish());
+    static_cast<void>(co_await exchange.finish(request.body.trailers()));
   }
   rt::Task<void> stream(http::Exchange& exchange) {
     Dropped guard{this};

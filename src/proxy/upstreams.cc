@@ -2,7 +2,14 @@
 
 #include "rt/combine.h"
 
+#include <algorithm>
+
 namespace tulle::proxy {
+
+Upstreams::Upstreams(rt::Loop& loop, net::Network& network)
+    : loop_(loop), network_(network), idle_(loop), pods_(std::make_shared<const PodTable>()) {}
+
+Upstreams::~Upstreams() = default;
 
 void Upstreams::set_pods(PodTablePtr pods) {
   const PodTablePtr before = std::exchange(pods_, std::move(pods));
@@ -13,6 +20,7 @@ void Upstreams::set_pods(PodTablePtr pods) {
     return is == pods_->end() || is->second->uid != was->second->uid;
   };
   idle_.drop_if(gone);
+  std::erase_if(shared_, [&gone](const auto& shared) { return gone(shared.first); });
 }
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress to,
@@ -28,6 +36,52 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress 
   }
   co_return co_await rt::with_deadline(loop_, loop_.now() + kConnectTimeout,
                                        network_.connect(std::move(options)));
+}
+
+rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version, bool fresh,
+                                          const mesh::Networks& networks) {
+  if (version == Version::http2) co_return co_await share(key, fresh, networks);
+  if (!fresh) {
+    if (auto idle = idle_.take(key)) co_return Upstream{.connection = std::move(idle)};
+  }
+  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks));
+  co_return Upstream{.connection =
+                         std::make_unique<http::ClientConnection>(loop_, std::move(stream))};
+}
+
+// The connection with the fewest streams; a new one where none can have more. One is dialled at a
+// time: whoever comes meanwhile shares it.
+rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, bool fresh,
+                                            const mesh::Networks& networks) {
+  std::shared_ptr<Shared>& place = shared_[key];
+  if (!place) place = std::make_shared<Shared>();
+  const std::shared_ptr<Shared> shared = place;
+  for (;;) {
+    auto& clients = shared->clients;
+    std::erase_if(clients,
+                  [](const auto& client) { return !client->usable() && client->streams() == 0; });
+    http::Http2Client* best = nullptr;
+    for (const auto& client : clients) {
+      if (fresh || !client->usable()) continue;
+      if (best == nullptr || client->streams() < best->streams()) best = client.get();
+    }
+    if (best != nullptr) co_return Upstream{.stream = best->open()};
+    if (!shared->dialling) break;
+    co_await rt::wait_on(shared->dialled);
+    fresh = false;
+  }
+  struct Dialling {
+    rt::Loop& loop;
+    Shared& shared;
+    ~Dialling() {
+      shared.dialling = false;
+      shared.dialled.wake_all(loop);
+    }
+  } dialling{loop_, *shared};
+  shared->dialling = true;
+  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks));
+  shared->clients.push_back(std::make_unique<http::Http2Client>(loop_, std::move(stream)));
+  co_return Upstream{.stream = shared->clients.back()->open()};
 }
 
 }  // namespace tulle::proxy

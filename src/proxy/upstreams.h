@@ -1,6 +1,7 @@
 // Connections to endpoints: where they are made from, and the idle ones.
 #pragma once
 
+#include "http/http2_client.h"
 #include "http/pool.h"
 #include "mesh/snapshot.h"
 #include "net/network.h"
@@ -25,12 +26,21 @@ struct UpstreamKeyHash {
 
 inline constexpr Duration kConnectTimeout = std::chrono::seconds(5);
 
+// What one request goes over: a connection of HTTP/1.1 of its own, or a stream on one of HTTP/2
+// that it shares.
+struct Upstream {
+  std::unique_ptr<http::ClientConnection> connection = nullptr;
+  std::unique_ptr<http::Channel> stream = nullptr;
+
+  http::Channel& channel() const { return connection ? *connection : *stream; }
+};
+
 // Belongs to one worker.
 class Upstreams final {
  public:
   // Both must outlive this.
-  Upstreams(rt::Loop& loop, net::Network& network)
-      : loop_(loop), network_(network), idle_(loop), pods_(std::make_shared<const PodTable>()) {}
+  Upstreams(rt::Loop& loop, net::Network& network);
+  ~Upstreams();
 
   // Connections to pods that are gone are closed.
   void set_pods(PodTablePtr pods);
@@ -42,16 +52,29 @@ class Upstreams final {
   rt::Task<Result<std::unique_ptr<net::Stream>>> connect(SocketAddress to, IpAddress caller,
                                                          const mesh::Networks& networks);
 
-  // An idle connection, or null.
-  std::unique_ptr<http::ClientConnection> take(const UpstreamKey& key) { return idle_.take(key); }
-  void put(const UpstreamKey& key, std::unique_ptr<http::ClientConnection> connection) {
-    idle_.put(key, std::move(connection));
+  enum class Version : std::uint8_t { http1, http2 };
+  // For one request, as connect(). `fresh`: on no connection that was there before.
+  rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version, bool fresh,
+                                 const mesh::Networks& networks);
+  // After the request. What can be used again is kept.
+  void put(const UpstreamKey& key, Upstream upstream) {
+    if (upstream.connection) idle_.put(key, std::move(upstream.connection));
   }
 
  private:
+  // The connections of HTTP/2 to one place.
+  struct Shared {
+    std::vector<std::unique_ptr<http::Http2Client>> clients;
+    bool dialling = false;
+    rt::WaitList dialled;
+  };
+  rt::Task<Result<Upstream>> share(const UpstreamKey& key, bool fresh,
+                                   const mesh::Networks& networks);
+
   rt::Loop& loop_;
   net::Network& network_;
   http::Pool<UpstreamKey, UpstreamKeyHash> idle_;
+  std::unordered_map<UpstreamKey, std::shared_ptr<Shared>, UpstreamKeyHash> shared_;
   PodTablePtr pods_;
 };
 
