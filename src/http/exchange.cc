@@ -151,11 +151,14 @@ void ServerConnection::prepare_end(const codec::Headers* trailers) {
 void ServerConnection::encode_head(const codec::ResponseHead& head,
                                    std::optional<std::uint64_t> length) {
   const codec::ResponseHead* source = &head;
-  const bool has_length = head.headers.contains("content-length");
+  const auto said = head.headers.get("content-length");
+  const bool has_length = said.has_value();
   const bool no_body_status = head.status == 204 || head.status < 200;
+  const bool said_right = has_length && length && codec::parse_content_length(*said) == length;
   // A response without a body keeps the Content-Length of the one it stands for.
   const bool keeps_length =
-      has_length && !no_body_status && (framing_ == Framing::length || !body_allowed(head.status));
+      has_length && !no_body_status &&
+      (framing_ == Framing::length || said_right || !body_allowed(head.status));
   if (head.minor_version != 1 || (has_length && !keeps_length) ||
       head.headers.contains("connection") || head.headers.contains("transfer-encoding")) {
     scratch_ = head;

@@ -73,17 +73,17 @@ class ServerConnection final {
   // How the response's body is framed.
   enum class Framing : std::uint8_t { none, length, chunked, until_close };
 
-  // The loop.
-  rt::Task<void> serve_http2();
+  // The loop. What is seldom needed is kept out of the frame of what is always there.
+  [[gnu::noinline]] rt::Task<void> serve_http2();
   codec::HeadResult parse_head();
   void begin_exchange();
   Instant head_deadline();
-  rt::Task<void> end_of_input(Result<std::size_t> outcome);
+  [[gnu::noinline]] rt::Task<void> end_of_input(Result<std::size_t> outcome);
   rt::Task<bool> end_exchange();
-  rt::Task<void> refuse(int status, std::string_view why);
-  rt::Task<void> answer_for_handler();
-  rt::Task<bool> skip_body();
-  rt::Task<void> linger();
+  [[gnu::noinline]] rt::Task<void> refuse(int status, std::string_view why);
+  [[gnu::noinline]] rt::Task<void> answer_for_handler();
+  [[gnu::noinline]] rt::Task<bool> skip_body();
+  [[gnu::noinline]] rt::Task<void> linger();
   bool draining() const { return drain_ != nullptr && drain_->requested(); }
 
   // For the Exchange: the head and body pieces are put into pieces_, flush() writes them.

@@ -12,6 +12,10 @@ namespace tulle::proxy {
 
 namespace {
 
+// Not on a coroutine's frame: the compiler may make frames part of their callers', which live as
+// long as the connection.
+auto first_bytes() { return std::make_unique_for_overwrite<std::array<char, 4096>>(); }
+
 // One connection of plain bytes: where it goes is decided once.
 struct TcpFlow {
   Context& context;
@@ -81,12 +85,12 @@ rt::Task<Result<void>> TcpFlow::carry() {
 enum class Spoken : std::uint8_t { http, other, ended };
 
 rt::Task<Spoken> client_speaks(TcpFlow& flow) {
-  std::array<char, 4096> buffer;
+  const auto buffer = first_bytes();
   for (;;) {
-    const auto count = co_await net::read(flow.client, buffer);
+    const auto count = co_await net::read(flow.client, *buffer);
     if (!count) co_return Spoken::ended;
     if (*count == 0) co_return flow.received.empty() ? Spoken::ended : Spoken::other;
-    flow.received.append(buffer.data(), *count);
+    flow.received.append(buffer->data(), *count);
     switch (recognise(flow.received)) {
       case Recognised::http: co_return Spoken::http;
       case Recognised::other: co_return Spoken::other;
@@ -98,10 +102,10 @@ rt::Task<Spoken> client_speaks(TcpFlow& flow) {
 // An upstream that ends without a word has not spoken: the client may still, to another one.
 rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
   CO_TRY_VOID(co_await flow.connect_to_service());
-  std::array<char, 4096> buffer;
-  const auto count = co_await net::read(*flow.upstream, buffer);
+  const auto buffer = first_bytes();
+  const auto count = co_await net::read(*flow.upstream, *buffer);
   if (count && *count > 0) {
-    flow.greeting.assign(buffer.data(), *count);
+    flow.greeting.assign(buffer->data(), *count);
     co_return Result<void>();
   }
   flow.upstream.reset();
@@ -127,14 +131,21 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
   co_return co_await client_speaks(flow);
 }
 
+// What is known of a connection when it turns out to be one of HTTP.
+struct HttpStart {
+  std::string received = {};
+  std::optional<Chosen> chosen = {};
+};
+
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
-                          Downstream downstream, std::string received,
-                          std::optional<Chosen> chosen = std::nullopt) {
+                          Downstream downstream, HttpStart start) {
   const http::ConnectionContext connection{
-      .local = downstream.destination, .peer = downstream.peer, .received = received};
-  HttpFlow flow(context, std::move(downstream), chosen);
-  co_await http::serve_connection(context.loop, std::move(stream), flow, context.server_options,
-                                  connection);
+      .local = downstream.destination, .peer = downstream.peer, .received = start.received};
+  HttpFlow flow(context, std::move(downstream), start.chosen);
+  auto serving = http::serve_connection(context.loop, std::move(stream), flow,
+                                        context.server_options, connection);
+  start = {};  // it has a copy
+  co_await std::move(serving);
 }
 
 void finish(Context& context, obs::AccessRecord& record, Instant start,
@@ -154,9 +165,12 @@ void keep_for_later(TcpFlow& flow) {
            std::make_unique<http::ClientConnection>(flow.context.loop, std::move(flow.upstream))});
 }
 
-rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stream,
-                             Downstream downstream, mesh::ProtocolHint protocol) {
-  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
+// Serves a connection to its end, unless it is one of HTTP. Its frame is gone then: an idle
+// connection of HTTP is not to carry it.
+[[gnu::noinline]] rt::Task<std::optional<HttpStart>> serve_unless_http(
+    Context& context, net::Stream& stream, const Downstream& downstream,
+    mesh::ProtocolHint protocol) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
   flow.record = begin_record(context, downstream, "tcp");
   const Instant start = context.loop.now();
   Spoken spoken = Spoken::other;
@@ -167,10 +181,8 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
     case mesh::ProtocolHint::detect: spoken = co_await recognise_protocol(flow); break;
   }
   if (spoken == Spoken::http) {
-    std::string received = std::move(flow.received);
     keep_for_later(flow);
-    co_return co_await serve_http(context, std::move(stream), std::move(downstream),
-                                  std::move(received), flow.chosen);
+    co_return HttpStart{.received = std::move(flow.received), .chosen = flow.chosen};
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {
@@ -184,10 +196,13 @@ rt::Task<void> serve_service(Context& context, std::unique_ptr<net::Stream> stre
     if (outcome) outcome = co_await flow.carry();
   }
   finish(context, flow.record, start, outcome);
+  co_return std::nullopt;
 }
 
-rt::Task<void> serve_address(Context& context, std::unique_ptr<net::Stream> stream,
-                             Downstream downstream, const mesh::Decision& decision) {
+[[gnu::noinline]] rt::Task<void> serve_address(Context& context,
+                                               std::unique_ptr<net::Stream> stream,
+                                               Downstream downstream,
+                                               const mesh::Decision& decision) {
   TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
   flow.record = begin_record(context, downstream, "tcp");
   const Instant start = context.loop.now();
@@ -197,12 +212,13 @@ rt::Task<void> serve_address(Context& context, std::unique_ptr<net::Stream> stre
 }
 
 // Nowhere to go. Who speaks HTTP is told why; others see the connection end.
-rt::Task<void> serve_refused(Context& context, std::unique_ptr<net::Stream> stream,
-                             Downstream downstream) {
+[[gnu::noinline]] rt::Task<void> serve_refused(Context& context,
+                                               std::unique_ptr<net::Stream> stream,
+                                               Downstream downstream) {
   TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
   if (co_await client_speaks(flow) != Spoken::http) co_return;
-  std::string received = std::move(flow.received);
-  co_await serve_http(context, std::move(stream), std::move(downstream), std::move(received));
+  HttpStart start{.received = std::move(flow.received)};
+  co_await serve_http(context, std::move(stream), std::move(downstream), std::move(start));
 }
 
 }  // namespace
@@ -218,8 +234,10 @@ rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> s
   const mesh::Decision decision = route_connection(context, downstream);
   switch (decision.target()) {
     case mesh::RouteTarget::service: {
-      const mesh::ProtocolHint protocol = decision.port->protocol;
-      co_return co_await serve_service(context, std::move(stream), std::move(downstream), protocol);
+      auto http = co_await serve_unless_http(context, *stream, downstream, decision.port->protocol);
+      if (!http) co_return;
+      co_return co_await serve_http(context, std::move(stream), std::move(downstream),
+                                    *std::move(http));
     }
     case mesh::RouteTarget::workload:
     case mesh::RouteTarget::passthrough:
