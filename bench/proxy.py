@@ -22,8 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "bench/lib"), str(ROOT / "test/e2e")]
 
 import alone  # noqa: E402
-import load  # noqa: E402
 import peers  # noqa: E402
+import traffic  # noqa: E402
 from instance import free_ports  # noqa: E402
 from start import cpu_s, memory_mb  # noqa: E402
 from waiting import wait_until  # noqa: E402
@@ -33,11 +33,13 @@ AIMS = {"byte forwarder": 1.15, "HAProxy": 0.92, "nginx": 1.0, "Envoy": 0.5}
 FAST_PATH_AIM = 0.6  # of HAProxy
 # name → which port of the proxies, and the load for so many seconds on it.
 SCENARIOS = {
-    "HTTP/1.1, 13 bytes": ("http", load.wrk("/small")),
-    "HTTP/1.1, 16 KB": ("http", load.wrk("/16k")),
-    "HTTP/1.1, a new connection each": ("http", load.wrk("/small", {"Connection": "close"})),
-    "WebSocket messages": ("websocket", load.stream("messages", connections=64)),
-    "TCP stream, MB": ("tcp", load.stream("drain", connections=8)),
+    "HTTP/1.1, 13 bytes": ("http", traffic.wrk("/small")),
+    "HTTP/1.1, 16 KB": ("http", traffic.wrk("/16k")),
+    "HTTP/1.1, a new connection each": ("http", traffic.wrk("/small", {"Connection": "close"})),
+    "HTTP/2, 13 bytes": ("http2", traffic.h2load("/small")),
+    "gRPC, 13 bytes": ("grpc", traffic.h2load("/call", call=True)),
+    "WebSocket messages": ("websocket", traffic.stream("messages", connections=64)),
+    "TCP stream, MB": ("tcp", traffic.stream("drain", connections=8)),
 }
 
 
@@ -69,18 +71,23 @@ class Bench:
     def __init__(self, folder):
         self.folder = folder
         self.processes = []
-        self.backend, self.streams = free_ports(2)
-        self.spawn(load.LOAD_CORE, peers.backend_command(folder, self.backend))
-        self.spawn(load.LOAD_CORE, peers.streams_command(self.streams))
+        requests, calls, echo, source = free_ports(4)
+        self.backends = {"http": requests, "http2": requests, "grpc": calls,
+                         "websocket": echo, "tcp": source}
+        self.ports = {}
+        self.pids = {}
+
+    def begin(self):
+        self.spawn(traffic.LOAD_CORE, peers.backend_command(self.folder, self.backends["http"]))
+        self.spawn(traffic.LOAD_CORE, peers.grpc_command(self.folder, self.backends["grpc"]))
+        self.spawn(traffic.LOAD_CORE, peers.streams_command(self.backends))
         names = ["Tulle", peers.FAST_PATH, "HAProxy", "nginx", "Envoy", "byte forwarder"]
         given = iter(free_ports(len(names) * len(peers.ROLES)))
         self.ports = {name: {role: next(given) for role in peers.ROLES} for name in names}
-        self.pids = {}
-        for role in peers.ROLES:
-            behind = self.backend if role == "http" else self.streams
+        for role in ("http", "websocket", "tcp"):
             self.start("byte forwarder", [role], peers.forwarder_command(
-                self.ports["byte forwarder"][role], behind))
-        commands = peers.commands(folder, self.ports, self.backend, self.streams)
+                self.ports["byte forwarder"][role], self.backends[role]))
+        commands = peers.commands(self.folder, self.ports, self.backends)
         for name, command in commands.items():
             self.start(name, peers.ROLES, command)
 
@@ -91,13 +98,14 @@ class Bench:
         return process
 
     def start(self, name, roles, command):
-        pid = self.spawn(load.PROXY_CORE, command).pid
+        pid = self.spawn(traffic.PROXY_CORE, command).pid
         self.pids.setdefault(name, {}).update(dict.fromkeys(roles, pid))
         if "http" in roles:
-            wait_until(lambda: load.answers(self.ports[name]["http"]), 20, f"{name} answers")
+            wait_until(lambda: traffic.answers(self.ports[name]["http"]), 20, f"{name} answers")
 
     def compare(self, rounds, seconds):
-        taken = {scenario: {name: [] for name in self.pids} for scenario in SCENARIOS}
+        taken = {scenario: {name: [] for name, pids in self.pids.items() if role in pids}
+                 for scenario, (role, _) in SCENARIOS.items()}
         for number in range(rounds):
             for scenario, by_name in taken.items():
                 role, generate = SCENARIOS[scenario]
@@ -118,6 +126,7 @@ class Bench:
 def run(folder, arguments):
     bench = Bench(folder)
     try:
+        bench.begin()
         medians = bench.compare(arguments.rounds, arguments.seconds)
         for scenario, rows in medians.items():
             print_table(scenario, rows)

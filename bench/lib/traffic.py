@@ -1,4 +1,4 @@
-"""The load: wrk for requests, stream_load for WebSocket messages and plain streams."""
+"""The load: wrk for requests, h2load for those of HTTP/2, stream_load for messages and streams."""
 
 import dataclasses
 import pathlib
@@ -46,6 +46,29 @@ def wrk(path, headers=None, connections=64):
             script.flush()
             return run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name,
                         *extra, f"http://127.0.0.1:{port}{path}"], seconds)
+    return generate
+
+
+def h2load(path, call=False, connections=8, streams=8):
+    """Over HTTP/2 with prior knowledge. `call`: a POST that looks like a gRPC call."""
+    def generate(port, seconds):
+        with tempfile.TemporaryDirectory() as folder:
+            log, message = pathlib.Path(folder) / "log", pathlib.Path(folder) / "message"
+            message.write_bytes(bytes([0, 0, 0, 0, 3]) + b"ask")
+            extra = ["-d", message, "-H", "content-type: application/grpc", "-H", "te: trailers"]
+            subprocess.run(
+                ["taskset", "-c", LOAD_CORE, "h2load", "-t1", f"-c{connections}", f"-m{streams}",
+                 "-D", str(seconds), f"--log-file={log}", *(extra if call else []),
+                 f"http://127.0.0.1:{port}{path}"],
+                capture_output=True, check=True, timeout=seconds + 30)
+            # One line for each request: when it began, its status, and how long it took, in µs.
+            rows = [line.split("\t") for line in log.read_text().splitlines()]
+        failed = sum(row[1] != "200" for row in rows)
+        if failed or not rows:
+            raise SystemExit(f"bench proxy: {failed} of {len(rows)} failed over HTTP/2")
+        took = sorted(int(row[2]) for row in rows)
+        return Done(len(took), seconds, *(took[int(part * (len(took) - 1))]
+                                          for part in (0.5, 0.99, 0.999)))
     return generate
 
 
