@@ -35,6 +35,19 @@ TEST_F(ProxyTest, a_busy_endpoint_gets_less) {
   EXPECT_THAT(counts(), testing::UnorderedElementsAre(1, 10));
 }
 
+TEST_F(ProxyTest, an_upgrade_to_http2_is_a_request_like_any_other) {
+  make_servers(1);
+  http::Wire wire = dial();
+  for (const std::string_view upgrade : {"h2c", "websocket, H2C"}) {
+    wire.say(request("/upgrade-not", "GET",
+                     "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+                     "Upgrade: " +
+                         std::string(upgrade) + "\r\n"));
+    EXPECT_EQ(body_of(wire.hear()), "world-0");
+    EXPECT_FALSE(servers[0].world->last_upgrade);
+  }
+}
+
 TEST_F(ProxyTest, a_refused_endpoint_is_passed_over_for_any_method) {
   make_servers(2);
   servers[0].http.reset();
