@@ -21,6 +21,7 @@ std::string_view to_string(Kind kind) {
     case Kind::pod: return "Pod";
     case Kind::ingress: return "Ingress";
     case Kind::ingress_class: return "IngressClass";
+    case Kind::traffic_policy: return "TrafficPolicy";
   }
   return "";
 }
@@ -45,6 +46,7 @@ void Compiler::upsert(Kind kind, const boost::json::object& object) {
       ingress_classes_.insert_or_assign(name, read_ingress_class(object));
       dirty_ingress_ = true;
       break;
+    case Kind::traffic_policy: upsert_policy(name, object, found); break;
   }
   if (found.empty()) {
     problems_.erase({kind, name});
@@ -67,6 +69,7 @@ void Compiler::remove(Kind kind, const mesh::ObjectName& name) {
     case Kind::ingress_class:
       if (ingress_classes_.erase(name) > 0) dirty_ingress_ = true;
       break;
+    case Kind::traffic_policy: remove_policy(name); break;
   }
 }
 
@@ -116,6 +119,51 @@ void Compiler::remove_pod(const mesh::ObjectName& name) {
   changed_ = true;
 }
 
+// One that cannot be followed leaves what it said before in force.
+void Compiler::upsert_policy(const mesh::ObjectName& name, const boost::json::object& object,
+                             Problems& found) {
+  if (!policy_kind_) policy_kind_ = policy_kind();
+  PolicyFacts facts = read_policy(object, *policy_kind_, found);
+  const auto before = policies_.find(name);
+  const bool known = before != policies_.end();
+  if (!found.empty()) {
+    found.push_back(known ? "what it said before stays" : "it is not followed");
+    return;
+  }
+  const bool same = known && before->second.services == facts.services &&
+                    before->second.created == facts.created &&
+                    *before->second.policy == *facts.policy;
+  if (same) return;  // mostly its status
+  remove_policy(name);
+  for (const mesh::ObjectName& service : facts.services) {
+    policies_of_service_[service].insert(name);
+    dirty_services_.insert(service);
+  }
+  policies_.insert_or_assign(name, std::move(facts));
+}
+
+void Compiler::remove_policy(const mesh::ObjectName& name) {
+  const auto found = policies_.find(name);
+  if (found == policies_.end()) return;
+  for (const mesh::ObjectName& service : found->second.services) {
+    dirty_services_.insert(service);
+    const auto of_service = policies_of_service_.find(service);
+    of_service->second.erase(name);
+    if (of_service->second.empty()) policies_of_service_.erase(of_service);
+  }
+  policies_.erase(found);
+}
+
+std::shared_ptr<const mesh::Policy> Compiler::policy_of(const mesh::ObjectName& service) const {
+  const auto names = policies_of_service_.find(service);
+  if (names == policies_of_service_.end()) return nullptr;
+  const auto oldest = std::ranges::min_element(
+      names->second, [this](const mesh::ObjectName& a, const mesh::ObjectName& b) {
+        return holds_before(policies_.at(a).created, a, policies_.at(b).created, b);
+      });
+  return policies_.at(*oldest).policy;
+}
+
 std::uint16_t Compiler::weight_of(const mesh::ObjectName& pod) const {
   auto found = pods_.find(pod);
   return found == pods_.end() ? 1 : found->second.weight;
@@ -163,6 +211,10 @@ void Compiler::compile_service(const mesh::ObjectName& name) {
     }
   }
   keep_healthiest(service);
+  service.policy = policy_of(name);
+  if (service.policy && service.policy->load_balancing) {
+    service.load_balancing = *service.policy->load_balancing;
+  }
   builder_.put(std::move(service));
 }
 

@@ -22,7 +22,14 @@
 
 namespace tulle::compile {
 
-enum class Kind : std::uint8_t { service, endpoint_slice, pod, ingress, ingress_class };
+enum class Kind : std::uint8_t {
+  service,
+  endpoint_slice,
+  pod,
+  ingress,
+  ingress_class,
+  traffic_policy,
+};
 std::string_view to_string(Kind kind);  // "Service"
 
 // What to list and watch for a Compiler.
@@ -32,12 +39,13 @@ struct WatchedResource {
   std::string_view version;
   std::string_view resource;
 };
-inline constexpr std::array<WatchedResource, 5> watched_resources{{
+inline constexpr std::array<WatchedResource, 6> watched_resources{{
     {Kind::service, "", "v1", "services"},
     {Kind::endpoint_slice, "discovery.k8s.io", "v1", "endpointslices"},
     {Kind::pod, "", "v1", "pods"},
     {Kind::ingress, "networking.k8s.io", "v1", "ingresses"},
     {Kind::ingress_class, "networking.k8s.io", "v1", "ingressclasses"},
+    {Kind::traffic_policy, "tulle.dev", "v1alpha1", "trafficpolicies"},
 }};
 
 // Something in an object that the mesh cannot follow as written, and what it does instead.
@@ -73,8 +81,11 @@ class Compiler final {
 
   void upsert_slice(const ObjectName& name, SliceFacts facts);
   void upsert_pod(PodFacts facts);
+  void upsert_policy(const ObjectName& name, const boost::json::object& object, Problems& found);
   void remove_slice(const ObjectName& name);
   void remove_pod(const ObjectName& name);
+  void remove_policy(const ObjectName& name);
+  std::shared_ptr<const mesh::Policy> policy_of(const ObjectName& service) const;
 
   void compile_service(const ObjectName& name);
   void add_slice(mesh::Service& service, const SliceFacts& slice, bool publish_not_ready) const;
@@ -93,6 +104,9 @@ class Compiler final {
   // Which services a pod's weight touches. May name a service that the pod has left: that costs
   // one needless compilation and is forgotten with the pod.
   ByName<std::set<ObjectName>> services_of_pod_;
+  ByName<PolicyFacts> policies_;
+  ByName<std::set<ObjectName>> policies_of_service_;
+  kube::KindRef policy_kind_;  // null: none was fed yet
   std::map<ObjectName, IngressFacts> ingresses_;
   std::map<ObjectName, IngressClassFacts> ingress_classes_;
 

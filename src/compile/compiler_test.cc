@@ -9,6 +9,7 @@
 namespace tulle::compile {
 namespace {
 
+using namespace std::chrono_literals;
 using mesh::ObjectNameView;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
@@ -337,7 +338,7 @@ TEST_F(CompilerTest, wrong_input_takes_its_default_and_is_reported_until_it_is_m
   EXPECT_THAT(
       problems(),
       ElementsAre("Service default/s: annotation tulle.dev/load-balancing: \"Fastest\" is none of "
-                  "LeastRequest, RoundRobin, Random; using LeastRequest",
+                  "LeastRequest, RoundRobin, Random, PeakEwma; using LeastRequest",
                   "Service default/s: port 0/TCP is not supported and left out",
                   "Service default/s: port 5/SCTP is not supported and left out",
                   "Service default/s: port 70000/TCP is not supported and left out",
@@ -356,6 +357,141 @@ TEST_F(CompilerTest, wrong_input_takes_its_default_and_is_reported_until_it_is_m
   compiler.remove(Kind::endpoint_slice, {"default", "e"});
   compiler.remove(Kind::ingress, {"default", "i"});
   EXPECT_THAT(problems(), IsEmpty());
+}
+
+// --- TrafficPolicy -------------------------------------------------------------------------------
+
+class PolicyCompilerTest : public CompilerTest {
+ protected:
+  PolicyCompilerTest() {
+    service("world", world_spec);
+    service("other", world_spec);
+  }
+  void policy(std::string_view name, std::string_view spec, std::string_view created = "") {
+    put(Kind::traffic_policy, name,
+        created.empty() ? "" : R"("creationTimestamp": ")" + std::string(created) + "\"", "", spec);
+  }
+  // A policy for service world, with this beside its target.
+  void world_policy(std::string_view rest) {
+    policy("p",
+           R"({"targetRefs": [{"kind": "Service", "name": "world"}], )" + std::string(rest) + "}");
+  }
+  std::string in_force(std::string_view service_name) {
+    return built(service_name).the_policy().name;
+  }
+};
+
+TEST_F(PolicyCompilerTest, every_field_is_read) {
+  world_policy(R"(
+      "loadBalancing": {"policy": "RingHash", "hashOn": {"type": "Header", "name": "X-User"},
+                        "boundedLoadPercent": 150},
+      "sessionPersistence": {"type": "Cookie", "sessionName": "s", "absoluteTimeout": "90m"},
+      "outlierDetection": {"consecutiveFailures": 1, "consecutiveGatewayErrors": 2,
+          "consecutiveConnectErrors": 3, "failurePercent": 4, "latencyPercent": 500,
+          "interval": "6s", "minRequests": 7, "ejectionTime": "8s", "maxEjectionTime": "9s",
+          "maxEjectedPercent": 10, "panicPercent": 11},
+      "circuitBreaking": {"maxRequests": 12, "maxRequestsPerEndpoint": 13,
+          "maxPendingRequests": 14, "pendingTimeout": "15ms"},
+      "timeouts": {"request": "16s", "perTry": "17s", "connect": "18s", "idle": "19s",
+          "stream": "20s", "maxConnectionAge": "21s"},
+      "retry": {"attempts": 2, "codes": [503, 502], "backoff": "23ms", "maxBackoff": "24ms"},
+      "retryBudget": {"percent": 25, "minPerSecond": 26},
+      "hedging": {"percentile": 97})");
+  const mesh::Service& world = built("world");
+  EXPECT_THAT(problems(), IsEmpty());
+  EXPECT_EQ(world.load_balancing, mesh::LoadBalancing::ring_hash);
+  const mesh::Policy expected{
+      .name = "default/p",
+      .load_balancing = mesh::LoadBalancing::ring_hash,
+      .hash_on = mesh::HashOn{.type = mesh::HashOn::Type::header, .name = "X-User"},
+      .bounded_load_percent = 150,
+      .session = mesh::SessionPersistence{.name = "s", .cookie_age = 90min},
+      .outlier = {.consecutive_failures = 1,
+                  .consecutive_gateway_errors = 2,
+                  .consecutive_connect_errors = 3,
+                  .failure_percent = 4,
+                  .latency_percent = 500,
+                  .interval = 6s,
+                  .requests_min = 7,
+                  .ejection_time = 8s,
+                  .ejection_time_max = 9s,
+                  .ejected_percent_max = 10,
+                  .panic_percent = 11,
+                  .heeds_retry_after = true},
+      .circuit_breaking = {.requests_max = 12,
+                           .requests_per_endpoint_max = 13,
+                           .pending_max = 14,
+                           .pending_timeout = 15ms},
+      .timeouts = {.request = 16s,
+                   .per_try = 17s,
+                   .connect = 18s,
+                   .idle = 19s,
+                   .stream = 20s,
+                   .connection_age_max = 21s},
+      .retry = {.attempts = 2, .codes = {503, 502}, .backoff = 23ms, .backoff_max = 24ms},
+      .retry_budget = {.percent = 25, .per_second_min = 26},
+      .hedging_percentile = 97};
+  EXPECT_EQ(world.the_policy(), expected);
+  EXPECT_EQ(built("other").policy, nullptr);
+}
+
+TEST_F(PolicyCompilerTest, what_a_policy_leaves_out_is_as_without_one) {
+  world_policy(R"("timeouts": {})");
+  mesh::Policy read = built("world").the_policy();
+  EXPECT_EQ(read.name, "default/p");
+  read.name.clear();
+  EXPECT_EQ(read, mesh::Policy::none());
+  put(Kind::service, "world", R"("annotations": {"tulle.dev/load-balancing": "PeakEwma"})", "",
+      world_spec);
+  EXPECT_EQ(built("world").load_balancing, mesh::LoadBalancing::peak_ewma) << "the annotation's";
+  world_policy(R"("loadBalancing": {"policy": "Random"})");
+  EXPECT_EQ(built("world").load_balancing, mesh::LoadBalancing::random) << "the policy's";
+}
+
+TEST_F(PolicyCompilerTest, of_several_the_oldest_holds) {
+  constexpr std::string_view both =
+      R"({"targetRefs": [{"kind": "Service", "name": "world"},
+                         {"kind": "Service", "name": "other"}]})";
+  policy("young", both, "2026-01-02T00:00:00Z");
+  EXPECT_EQ(in_force("world"), "default/young");
+  EXPECT_EQ(in_force("other"), "default/young");
+  policy("old", R"({"targetRefs": [{"kind": "Service", "name": "world"}]})",
+         "2026-01-01T00:00:00Z");
+  EXPECT_EQ(in_force("world"), "default/old");
+  EXPECT_EQ(in_force("other"), "default/young");
+  compiler.remove(Kind::traffic_policy, {"default", "old"});
+  EXPECT_EQ(in_force("world"), "default/young");
+  policy("young", R"({"targetRefs": [{"kind": "Service", "name": "other"}]})",
+         "2026-01-02T00:00:00Z");
+  EXPECT_EQ(in_force("world"), "") << "it is for another service now";
+}
+
+TEST_F(PolicyCompilerTest, one_that_cannot_be_followed_leaves_what_it_said_before) {
+  world_policy(R"("retry": {"attempts": 1}, "loadBalancing": {"policy": "Fastest"})");
+  EXPECT_EQ(in_force("world"), "");
+  EXPECT_THAT(
+      problems(),
+      ElementsAre("TrafficPolicy default/p: it is not followed",
+                  "TrafficPolicy default/p: spec.loadBalancing.policy: Unsupported value: "
+                  "\"Fastest\": supported values: \"LeastRequest\", \"Maglev\", \"PeakEwma\", "
+                  "\"Random\", \"RingHash\", \"RoundRobin\""));
+  world_policy(R"("retry": {"attempts": 1})");
+  EXPECT_EQ(in_force("world"), "default/p");
+  world_policy(R"("retry": {"attempts": "many"})");
+  EXPECT_EQ(built("world").the_policy().retry.attempts, 1U);
+  EXPECT_THAT(problems(),
+              ::testing::Contains("TrafficPolicy default/p: what it said before stays"));
+}
+
+TEST_F(PolicyCompilerTest, a_status_alone_makes_no_new_snapshot) {
+  const auto feed = [this](std::string_view status) {
+    put(Kind::traffic_policy, "p", "", R"("status": )" + std::string(status),
+        R"({"targetRefs": [{"kind": "Service", "name": "world"}]})");
+  };
+  feed("{}");
+  const auto before = build();
+  feed(R"({"observedGeneration": 1})");
+  EXPECT_EQ(build(), before);
 }
 
 }  // namespace

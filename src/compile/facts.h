@@ -3,12 +3,15 @@
 // default, and what is wrong is also reported as a problem, a sentence for the user.
 #pragma once
 
+#include "kube/scheme.h"
 #include "mesh/ingress_table.h"
+#include "mesh/policy.h"
 #include "mesh/snapshot.h"
 
 #include <boost/json/fwd.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -76,5 +79,20 @@ struct IngressClassFacts {
   bool is_default = false;
 };
 IngressClassFacts read_ingress_class(const boost::json::object& object);
+
+// tulle.dev/v1alpha1 TrafficPolicy.
+struct PolicyFacts {
+  std::string created = {};                     // orders policies for one service: the oldest holds
+  std::vector<mesh::ObjectName> services = {};  // that it is for
+  std::shared_ptr<const mesh::Policy> policy = {};
+};
+// Problems name the field; with any the policy is not to be followed. `kind`: policy_kind().
+PolicyFacts read_policy(const boost::json::object& object, const kube::KindDefinition& kind,
+                        Problems& problems);
+// The definition that policies are checked against. It is made by each call: keep it.
+kube::KindRef policy_kind();
+// Whether a policy created then, and of that name, holds before another for the same service.
+bool holds_before(std::string_view created, const mesh::ObjectName& name,
+                  std::string_view other_created, const mesh::ObjectName& other_name);
 
 }  // namespace tulle::compile

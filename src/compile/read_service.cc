@@ -32,15 +32,14 @@ ServiceType read_type(const boost::json::object& object) {
 
 LoadBalancing read_load_balancing(const boost::json::object& object, Problems& problems) {
   std::string_view wanted = kube::annotation_of(object, load_balancing_annotation);
-  for (auto known :
-       {LoadBalancing::least_request, LoadBalancing::round_robin, LoadBalancing::random}) {
-    if (wanted == to_string(known)) return known;
-  }
-  if (!wanted.empty()) {
-    problems.push_back(fmt::format(
-        "annotation {}: \"{}\" is none of LeastRequest, RoundRobin, Random; using LeastRequest",
-        load_balancing_annotation, wanted));
-  }
+  if (wanted.empty()) return LoadBalancing::least_request;
+  const auto known = mesh::parse_load_balancing(wanted);
+  // Those that hash need to be told what: that takes a TrafficPolicy.
+  if (known && known != LoadBalancing::ring_hash && known != LoadBalancing::maglev) return *known;
+  problems.push_back(
+      fmt::format("annotation {}: \"{}\" is none of LeastRequest, RoundRobin, Random, PeakEwma; "
+                  "using LeastRequest",
+                  load_balancing_annotation, wanted));
   return LoadBalancing::least_request;
 }
 

@@ -6,6 +6,7 @@
 #include "controllers/garbage.h"
 #include "controllers/namespaces.h"
 #include "controllers/replica_set.h"
+#include "controllers/traffic_policy.h"
 
 #include <boost/json/object.hpp>
 
@@ -20,8 +21,10 @@ using kubeclient::Cache;
 // Everything that may stand in a namespace, and goes with it. Pods before what they need.
 std::vector<kubeclient::Resource> namespaced_resources() {
   using namespace kubeclient;
-  return {kDeployments, kReplicaSets,     kPods,       kServices, kEndpointSlices, kEndpoints,
-          kIngresses,   kServiceAccounts, kConfigMaps, kSecrets,  kLeases,         kEvents};
+  return {kDeployments,     kReplicaSets, kPods,      kServices,
+          kEndpointSlices,  kEndpoints,   kIngresses, kTrafficPolicies,
+          kServiceAccounts, kConfigMaps,  kSecrets,   kLeases,
+          kEvents};
 }
 
 }  // namespace
@@ -45,6 +48,7 @@ struct Manager::Parts {
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
     tasks.spawn(front_door.run());
+    tasks.spawn(traffic_policy_controller.run());
   }
 
   rt::Loop& loop;
@@ -60,15 +64,16 @@ struct Manager::Parts {
   Cache namespaces{loop, client, Random(random.next()), kubeclient::kNamespaces};
   Cache ingresses{loop, client, Random(random.next()), kubeclient::kIngresses};
   Cache ingress_classes{loop, client, Random(random.next()), kubeclient::kIngressClasses};
+  Cache traffic_policies{loop, client, Random(random.next()), kubeclient::kTrafficPolicies};
   Cache config_maps{loop, client, Random(random.next()), kubeclient::kConfigMaps};
   Cache secrets{loop, client, Random(random.next()), kubeclient::kSecrets};
   Cache service_accounts{loop, client, Random(random.next()), kubeclient::kServiceAccounts};
   Cache nodes{loop, client, Random(random.next()), kubeclient::kNodes};
   Cache leases{loop, client, Random(random.next()), kubeclient::kLeases};
   std::vector<Cache*> caches{
-      &pods,         &services,         &endpoint_slices, &endpoints,       &deployments,
-      &replica_sets, &namespaces,       &ingresses,       &ingress_classes, &config_maps,
-      &secrets,      &service_accounts, &nodes,           &leases};
+      &pods,         &services,   &endpoint_slices,  &endpoints,       &deployments,
+      &replica_sets, &namespaces, &ingresses,        &ingress_classes, &traffic_policies,
+      &config_maps,  &secrets,    &service_accounts, &nodes,           &leases};
   Shared shared{.loop = loop,
                 .client = client,
                 .events = events,
@@ -81,10 +86,12 @@ struct Manager::Parts {
                 .replica_sets = replica_sets,
                 .namespaces = namespaces,
                 .ingresses = ingresses,
-                .ingress_classes = ingress_classes};
+                .ingress_classes = ingress_classes,
+                .traffic_policies = traffic_policies};
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
   EndpointsController endpoints_controller{shared};
+  TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared, caches};
   NamespaceController namespace_controller;
   FrontDoorController front_door;

@@ -31,6 +31,7 @@ struct Shared {
   kubeclient::Cache& namespaces;
   kubeclient::Cache& ingresses;
   kubeclient::Cache& ingress_classes;
+  kubeclient::Cache& traffic_policies;
 };
 
 // The objects of `cache` in one namespace, in order of name.

@@ -78,6 +78,7 @@ struct ClientConnection::State {
   void fail_source(Error error);
 
   rt::Loop& loop;
+  const Instant created_at = loop.now();
   std::unique_ptr<net::Stream> stream;
   const Options options;
   ReadBuffer buffer;
@@ -123,6 +124,7 @@ bool ClientConnection::reused() const { return state_->exchanges > 1; }
 bool ClientConnection::response_started() const { return state_->response_started; }
 bool ClientConnection::request_body_failed() const { return state_->source_error.has_value(); }
 net::Stream& ClientConnection::stream() { return *state_->stream; }
+Instant ClientConnection::created_at() const { return state_->created_at; }
 
 RequestProgress ClientConnection::request_progress() const {
   if (state_->sent) return RequestProgress::complete;

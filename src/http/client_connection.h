@@ -51,6 +51,7 @@ class ClientConnection final : public Channel {
   bool idle_alive();
 
   net::Stream& stream();
+  Instant created_at() const;
 
  private:
   struct State;

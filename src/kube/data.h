@@ -6,6 +6,7 @@
 namespace tulle::kube::data {
 
 extern const std::string_view types;
+extern const std::string_view tulle_types;
 extern const std::string_view kinds;
 extern const std::string_view defaults;
 extern const std::string_view validation;

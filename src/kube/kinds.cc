@@ -183,6 +183,7 @@ Result<std::unique_ptr<Scheme>> make_builtin_scheme() {
   auto schemas = std::make_shared<SchemaSet>();
   auto scheme = std::make_unique<Scheme>();
   TRY_VOID(load_types(*schemas, "types.txt", data::types));
+  TRY_VOID(load_types(*schemas, "tulle_types.txt", data::tulle_types));
   TRY_VOID(load_defaults(*schemas, "defaults.txt", data::defaults));
   TRY_VOID(load_validations(*schemas, "validation.txt", data::validation));
   TRY_VOID(load_descriptions(*schemas, "descriptions.txt", data::descriptions));

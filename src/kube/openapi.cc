@@ -36,10 +36,11 @@ constexpr NamedFormat named_formats[] = {
 constexpr std::string_view int_or_string_component =
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 
-// "core/v1.PodSpec" -> "io.k8s.api.core.v1.PodSpec".
+// "core/v1.PodSpec" -> "io.k8s.api.core.v1.PodSpec"; Tulle's own after its domain, as of a CRD.
 std::string component_name(const ObjectType& type) {
   std::string name(type.name);
   std::ranges::replace(name, '/', '.');
+  if (name.starts_with("tulle.")) return "dev." + name;
   bool meta = name.starts_with("meta.");
   return (meta ? "io.k8s.apimachinery.pkg.apis." : "io.k8s.api.") + name;
 }

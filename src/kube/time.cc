@@ -2,7 +2,10 @@
 
 #include "base/format.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
+#include <utility>
 
 namespace tulle::kube {
 
@@ -119,6 +122,31 @@ std::string format_time(Time time) { return format_seconds(fields_of(time)) + "Z
 std::string format_micro_time(Time time) {
   const Fields fields = fields_of(time);
   return fmt::format("{}.{:06}Z", format_seconds(fields), fields.clock.subseconds().count());
+}
+
+Result<milliseconds> parse_duration(std::string_view text) {
+  constexpr std::array<std::pair<std::string_view, milliseconds>, 4> units{
+      {{"ms", milliseconds(1)}, {"h", hours(1)}, {"m", minutes(1)}, {"s", seconds(1)}}};
+  const auto malformed = [text] {
+    return failf(Code::invalid_argument,
+                 "\"{}\" is not a duration: write numbers with units h, m, s or ms, as in 1m30s",
+                 text);
+  };
+  milliseconds total{};
+  std::string_view rest = text;
+  for (int parts = 0; parts == 0 || !rest.empty(); ++parts) {
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (parts == 4 || digits == 0 || digits > 5) return malformed();
+    int number = 0;
+    std::from_chars(rest.data(), rest.data() + digits, number);
+    rest.remove_prefix(digits);
+    const auto* const unit = std::ranges::find_if(
+        units, [rest](const auto& candidate) { return rest.starts_with(candidate.first); });
+    if (unit == units.end()) return malformed();
+    rest.remove_prefix(unit->first.size());
+    total += number * unit->second;
+  }
+  return total;
 }
 
 std::string human_duration(microseconds duration) {

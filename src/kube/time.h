@@ -20,6 +20,10 @@ std::string format_time(Time time);
 // metav1.MicroTime: "2026-01-02T15:04:05.000000Z".
 std::string format_micro_time(Time time);
 
+// Gateway API's Duration (GEP-2257): "1h30m", "250ms"; one to four numbers of at most five digits,
+// each with one of the units h, m, s and ms.
+Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
 // The form kubectl shows ages in: 5s, 3m2s, 12m, 2h5m, 7h, 47h → 47h, 3d4h, 12d, 2y30d, 9y.
 // Negative up to two seconds is "0s", below that "<invalid>".
 std::string human_duration(std::chrono::microseconds duration);

@@ -55,6 +55,21 @@ TEST(Time, durations_read_as_kubectl_shows_them) {
   for (const Row& row : rows) EXPECT_EQ(human_duration(row.duration), row.text);
 }
 
+TEST(Time, durations_of_policies_are_those_of_the_gateway_api) {
+  struct Row {
+    std::string_view text;
+    std::chrono::milliseconds duration;
+  };
+  constexpr Row good[] = {
+      {"10s", 10s}, {"1h30m", 90min},   {"250ms", 250ms},        {"1m1ms", 60001ms},
+      {"0s", 0ms},  {"99999h", 99999h}, {"1h2m3s4ms", 3723004ms}};
+  for (const Row& row : good) EXPECT_EQ(parse_duration(row.text).value(), row.duration) << row.text;
+  for (const std::string_view text :
+       {"", "10", "s", "-1s", "1.5s", "100000s", "1d", "1s ", "1 s", "1h1m1s1ms1s", "1S"}) {
+    EXPECT_FALSE(parse_duration(text)) << text;
+  }
+}
+
 TEST(Time, an_age_without_a_timestamp_is_unknown) {
   const Time now = *parse_time("2026-01-02T15:04:05Z");
   EXPECT_EQ(age("2026-01-02T15:04:00Z", now), "5s");

@@ -1,8 +1,10 @@
 #include "kube/validate_format.h"
 
+#include "codec/http_message.h"
 #include "kube/names.h"
 #include "kube/object.h"
 #include "kube/quantity.h"
+#include "kube/time.h"
 
 #include <arpa/inet.h>
 #include <boost/json.hpp>
@@ -72,6 +74,18 @@ Complaints check_wildcard_host(std::string_view text) {
   return check_dns1123_subdomain(text.substr(2));
 }
 
+Complaints check_http_token(std::string_view text) {
+  if (codec::is_token(text)) return {};
+  return {"must be a token of HTTP: letters, digits and any of !#$%&'*+-.^_`|~"};
+}
+
+Complaints check_positive_duration(std::string_view text) {
+  const auto duration = parse_duration(text);
+  if (!duration) return {duration.error().message};
+  if (duration->count() == 0) return {"must be longer than 0"};
+  return {};
+}
+
 Complaints check_absolute_path(std::string_view text) {
   if (text.empty()) return {};
   if (!text.starts_with('/')) return {"must be an absolute path"};
@@ -103,10 +117,12 @@ constexpr TextFormat formats[] = {
     {"dns_label", check_dns1123_label},
     {"dns_subdomain", check_dns1123_subdomain},
     {"env_name", check_env_var_name},
+    {"http_token", check_http_token},
     {"ip", check_ip},
     {"label_value", check_label_value},
     {"path_segment", check_path_segment},
     {"port_name", check_port_name},
+    {"positive_duration", check_positive_duration},
     {"qualified_name", check_qualified_name},
     {"quantity", check_quantity},
     {"wildcard_host", check_wildcard_host},

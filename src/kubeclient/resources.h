@@ -21,6 +21,8 @@ inline constexpr Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointsli
 inline constexpr Resource kIngresses{"networking.k8s.io", "v1", "ingresses", "Ingress"};
 inline constexpr Resource kIngressClasses{"networking.k8s.io", "v1", "ingressclasses",
                                           "IngressClass", false};
+inline constexpr Resource kTrafficPolicies{"tulle.dev", "v1alpha1", "trafficpolicies",
+                                           "TrafficPolicy"};
 inline constexpr Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
 
 }  // namespace tulle::kubeclient

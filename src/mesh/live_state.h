@@ -7,6 +7,9 @@
 #pragma once
 
 #include "mesh/affinity_table.h"
+#include "mesh/outlier.h"
+#include "mesh/peak_ewma.h"
+#include "mesh/retry_tokens.h"
 
 #include <atomic>
 #include <cstdint>
@@ -17,11 +20,17 @@ namespace tulle::mesh {
 
 struct alignas(64) EndpointState {
   std::atomic<std::uint32_t> in_flight{0};  // requests and TCP connections now at this endpoint
+  OutlierRecord outlier;
+  PeakEwma latency;  // kept where a policy balances by it
+  // When the slow start of the endpoint began, in monotonic nanoseconds; 0: with its next pick.
+  std::atomic<std::int64_t> slow_start{0};
+  bool known_ready = false;  // SnapshotBuilder's: it was ready in the Snapshot before
 };
 
 struct alignas(64) PortState {
   std::atomic<std::uint64_t> turn{0};  // the round-robin position
   AffinityTable affinity;
+  RetryTokens retries;
 };
 
 // Counts one request (or TCP connection) at an endpoint for as long as it lives. Make one from a
@@ -43,6 +52,7 @@ class InFlight final {
   ~InFlight() { end(); }
 
   explicit operator bool() const { return state_ != nullptr; }
+  EndpointState* state() const { return state_.get(); }  // null when it has ended
 
   // Ends the count early. Does nothing when empty.
   void end() {
@@ -53,6 +63,30 @@ class InFlight final {
 
  private:
   std::shared_ptr<EndpointState> state_;
+};
+
+// Leave for one retry, for as long as it lives (mesh/retry_tokens.h).
+class RetryLease final {
+ public:
+  RetryLease() = default;
+  // `state` has given a token for it.
+  explicit RetryLease(std::shared_ptr<PortState> state) : state_(std::move(state)) {}
+  RetryLease(RetryLease&& other) noexcept = default;
+  RetryLease& operator=(RetryLease&& other) noexcept {
+    if (this != &other) {
+      end();
+      state_ = std::move(other.state_);
+    }
+    return *this;
+  }
+  ~RetryLease() { end(); }
+
+  void end() {
+    if (auto state = std::exchange(state_, nullptr)) state->retries.give_back();
+  }
+
+ private:
+  std::shared_ptr<PortState> state_;
 };
 
 }  // namespace tulle::mesh

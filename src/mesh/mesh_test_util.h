@@ -12,7 +12,7 @@ inline IpAddress ip(std::string_view text) { return *IpAddress::parse(text); }
 inline SocketAddress at(std::string_view text) { return *SocketAddress::parse(text); }
 
 struct EndpointSpec {
-  std::string_view address;
+  std::string_view address = {};
   Health health = Health::ready;
   std::uint16_t weight = 1;
   std::string hostname = {};

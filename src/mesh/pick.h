@@ -1,8 +1,8 @@
 // Which endpoint of a service port takes the next request, and why it.
 //
-// A pure function of its arguments but for two things it advances in the port's live state: the
-// round-robin turn and the client affinity. Callable from all loops at once. Does not allocate,
-// except for client affinity.
+// A pure function of its arguments but for what it advances in live state: the round-robin turn,
+// the client affinity and the beginning of a slow start. Callable from all loops at once. Does not
+// allocate, except for client affinity.
 #pragma once
 
 #include "base/address.h"
@@ -10,6 +10,7 @@
 #include "mesh/snapshot.h"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,11 +27,16 @@ enum class PickReason : std::uint8_t {
   least_request,    // fewest in flight for its weight; ties go round
   round_robin,      // its turn
   random,           // drawn by weight
+  peak_ewma,        // least of latency times load
+  ring_hash,        // next to the key's hash, of those with room
+  maglev,           // at the key's hash, of those with room
   client_affinity,  // the client was here before
+  session,          // the request carries a session of this endpoint
   // none was picked
   no_endpoints,  // the service has none at all
   none_ready,    // it has, but none is ready or draining
   all_tried,     // every one that could be picked was excluded
+  all_busy,      // every other one has as many requests as it may
 };
 std::string_view to_string(PickReason reason);  // "least_request"
 
@@ -39,6 +45,10 @@ struct PickRequest {
   IpAddress client = {};
   // Endpoints already tried in vain for this request. A handful: they are searched in line.
   std::span<const SocketAddress> excluded = {};
+  // What a policy that hashes goes by; none: it falls back to least-request.
+  std::optional<std::uint64_t> hash = {};
+  // The session that the request belongs to (session_of()); none, or unknown: as without.
+  std::optional<std::uint64_t> session = {};
 };
 
 struct Pick {
@@ -53,6 +63,10 @@ struct Pick {
 // `port` is a port of `service`. Count the request with InFlight(pick.endpoint->state) at once.
 Pick pick(const Service& service, const ServicePort& port, const PickRequest& request, Instant now,
           Random& random);
+
+// What a session at this endpoint of this service is called. Says nothing of the address to whoever
+// does not know the addresses there are.
+std::uint64_t session_of(const Service& service, const Endpoint& endpoint);
 
 // One sentence for a person, without a full stop: the body of a 503, a line of `tulle explain`.
 // "service default/world port 80 has no ready endpoint (0 of 3 ready)".

@@ -23,15 +23,6 @@ std::string_view to_string(ProtocolHint hint) {
   return "";
 }
 
-std::string_view to_string(LoadBalancing policy) {
-  switch (policy) {
-    case LoadBalancing::least_request: return "LeastRequest";
-    case LoadBalancing::round_robin: return "RoundRobin";
-    case LoadBalancing::random: return "Random";
-  }
-  return "";
-}
-
 std::string_view to_string(ServiceType type) {
   switch (type) {
     case ServiceType::cluster_ip: return "ClusterIP";

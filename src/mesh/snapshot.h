@@ -8,8 +8,12 @@
 #pragma once
 
 #include "base/address.h"
+#include "mesh/consistent_hash.h"
+#include "mesh/gate.h"
+#include "mesh/latency_histogram.h"
 #include "mesh/live_state.h"
 #include "mesh/object_name.h"
+#include "mesh/policy.h"
 #include "mesh/shared_map.h"
 
 #include <chrono>
@@ -33,9 +37,6 @@ std::string_view to_string(Transport transport);  // "TCP", "UDP"
 // does `http2`, which says that the endpoints speak HTTP/2 with prior knowledge.
 enum class ProtocolHint : std::uint8_t { detect, http, http2, tcp };
 std::string_view to_string(ProtocolHint hint);
-
-enum class LoadBalancing : std::uint8_t { least_request, round_robin, random };
-std::string_view to_string(LoadBalancing policy);  // as in the annotation: "LeastRequest"
 
 enum class ServiceType : std::uint8_t { cluster_ip, node_port, load_balancer, external_name };
 std::string_view to_string(ServiceType type);  // "ClusterIP"
@@ -70,7 +71,11 @@ struct ServicePort {
   std::uint32_t pickable_count = 0;
   // With unequal weights: indexes of pickable endpoints in the order of turns.
   std::vector<std::uint32_t> rotation = {};
-  std::shared_ptr<PortState> state = {};  // never null in a Snapshot
+  // Over the pickable ones, where the policy is RingHash or Maglev and there are any.
+  std::shared_ptr<const ConsistentHash> hash = {};
+  std::shared_ptr<PortState> state = {};             // never null in a Snapshot
+  std::shared_ptr<Gate> gate = {};                   // where the policy limits requests
+  std::shared_ptr<LatencyHistogram> latencies = {};  // where the policy hedges
 
   std::span<const Endpoint> pickable() const { return {endpoints.data(), pickable_count}; }
 };
@@ -86,14 +91,16 @@ struct Service {
   ObjectName name = {};
   ServiceType type = ServiceType::cluster_ip;
   bool headless = false;
-  std::vector<IpAddress> cluster_addresses = {};        // empty: headless or ExternalName
-  std::vector<IpAddress> load_balancer_addresses = {};  // from status
-  std::string external_name = {};                       // lower case, no dot at the end
-  LoadBalancing load_balancing = LoadBalancing::least_request;
+  std::vector<IpAddress> cluster_addresses = {};                // empty: headless or ExternalName
+  std::vector<IpAddress> load_balancer_addresses = {};          // from status
+  std::string external_name = {};                               // lower case, no dot at the end
+  LoadBalancing load_balancing = LoadBalancing::least_request;  // by policy or annotation
+  std::shared_ptr<const Policy> policy = {};                    // null: none, see the_policy()
   std::optional<std::chrono::seconds> client_affinity_timeout = {};  // sessionAffinity: ClientIP
   std::vector<ServicePort> ports = {};
   std::vector<ServiceHost> hosts = {};  // by address
 
+  const Policy& the_policy() const { return policy ? *policy : Policy::none(); }
   const ServicePort* find_port(std::uint16_t port, Transport transport) const;
   const ServicePort* find_port(std::string_view port_name) const;
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace tulle::mesh {
 namespace {
@@ -57,10 +58,43 @@ std::uint32_t count_pickable(const std::vector<Endpoint>& ordered) {
   return static_cast<std::uint32_t>(same);
 }
 
-// The state of a port is found again by name, and by number and transport.
-std::shared_ptr<PortState> state_before(const Service* before, const ServicePort& port) {
-  const ServicePort* same = before ? before->find_port(port.port, port.transport) : nullptr;
-  return same ? same->state : std::make_shared<PortState>();
+std::optional<ConsistentHash::Kind> hash_kind(LoadBalancing policy) {
+  switch (policy) {
+    case LoadBalancing::ring_hash: return ConsistentHash::Kind::ring;
+    case LoadBalancing::maglev: return ConsistentHash::Kind::maglev;
+    case LoadBalancing::least_request:
+    case LoadBalancing::round_robin:
+    case LoadBalancing::random:
+    case LoadBalancing::peak_ewma: break;
+  }
+  return std::nullopt;
+}
+
+bool same_endpoints(std::span<const Endpoint> a, std::span<const Endpoint> b) {
+  return std::ranges::equal(a, b, [](const Endpoint& left, const Endpoint& right) {
+    return left.address == right.address && left.weight == right.weight;
+  });
+}
+
+// What was learned of an endpoint holds no more once it has become ready anew.
+void note_readiness(EndpointState& state, bool ready) {
+  if (ready && !state.known_ready) {
+    state.outlier.forget();
+    state.slow_start.store(0, std::memory_order_relaxed);
+  }
+  state.known_ready = ready;
+}
+
+// What lives on from the port of the Snapshot before, or begins now.
+void set_live_state(ServicePort& port, const ServicePort* before, const Policy& policy) {
+  port.state = before ? before->state : std::make_shared<PortState>();
+  if (policy.circuit_breaking.limits()) {
+    port.gate = before && before->gate ? before->gate : std::make_shared<Gate>();
+  }
+  if (policy.hedging_percentile != 0) {
+    port.latencies =
+        before && before->latencies ? before->latencies : std::make_shared<LatencyHistogram>();
+  }
 }
 
 }  // namespace
@@ -91,11 +125,21 @@ void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
   for (Endpoint& endpoint : port.endpoints) {
     endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
     endpoint.state = endpoint_state(endpoint.address);
+    note_readiness(*endpoint.state, endpoint.health == Health::ready);
   }
   port.pickable_count = count_pickable(port.endpoints);
   port.rotation = service.load_balancing == LoadBalancing::random ? std::vector<std::uint32_t>{}
                                                                   : make_rotation(port.pickable());
-  port.state = state_before(before, port);
+  // A port is found again by number and transport.
+  const ServicePort* same = before ? before->find_port(port.port, port.transport) : nullptr;
+  if (const auto kind = hash_kind(service.load_balancing); kind && port.pickable_count != 0) {
+    const bool kept = same && same->hash && before->load_balancing == service.load_balancing &&
+                      same_endpoints(same->pickable(), port.pickable());
+    port.hash = kept ? same->hash
+                     : std::make_shared<const ConsistentHash>(ConsistentHash::make(
+                           *kind, port.pickable(), turns_per_endpoint(port.pickable())));
+  }
+  set_live_state(port, same, service.the_policy());
 }
 
 std::shared_ptr<EndpointState> SnapshotBuilder::endpoint_state(const SocketAddress& address) {

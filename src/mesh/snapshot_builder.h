@@ -19,9 +19,9 @@ class SnapshotBuilder final {
   SnapshotBuilder(const SnapshotBuilder&) = delete;
   SnapshotBuilder& operator=(const SnapshotBuilder&) = delete;
 
-  // Adds or replaces. Of a Service's ports the builder sets pickable_count, rotation and all live
-  // state, and orders the endpoints. Two services with one cluster address: the later put wins.
-  // Two services with one door: the first by namespace and name wins.
+  // Adds or replaces. Of a Service's ports the builder sets all that hangs on the others and all
+  // live state, and orders the endpoints. Two services with one cluster address: the later put
+  // wins. Two services with one door: the first by namespace and name wins.
   void put(Service service);
   void put(Workload workload);
   void set_ingress(std::shared_ptr<const IngressTable> ingress);

@@ -1,5 +1,8 @@
 #include "proxy/choice.h"
 
+#include "base/log.h"
+#include "proxy/request_key.h"
+
 #include <algorithm>
 
 namespace tulle::proxy {
@@ -18,38 +21,105 @@ mesh::Pick pick_again(const mesh::ServicePort& port, std::span<const SocketAddre
   return {.endpoint = &*found, .reason = chosen.reason};
 }
 
+// What a pick of this service goes by, beside the load.
+mesh::PickRequest pick_request(const mesh::Policy& policy, const Downstream& downstream,
+                               const ChoiceRequest& request) {
+  mesh::PickRequest made{.client = downstream.peer.ip, .excluded = request.tried};
+  if (policy.hash_on) made.hash = hash_key(*policy.hash_on, request.head, downstream.peer.ip);
+  if (policy.session && request.head != nullptr) {
+    made.session = read_session(*policy.session, request.head->headers);
+  }
+  return made;
+}
+
+// The endpoint of a choice in what holds now.
+const mesh::Endpoint* find_endpoint(const mesh::Decision& decision, const Choice& choice) {
+  if (decision.target() != mesh::RouteTarget::service || !choice.endpoint) return nullptr;
+  const auto pickable = decision.port->pickable();
+  const auto found = std::ranges::find(pickable, *choice.endpoint, &mesh::Endpoint::address);
+  return found == pickable.end() ? nullptr : &*found;
+}
+
+void say_ejected(Context& context, const mesh::Decision& decision, const mesh::Endpoint& endpoint,
+                 std::string_view why) {
+  context.metrics.ejections(decision.service->name.to_string(), decision.port->port).add();
+  log::warn("an endpoint is left out for a while", {{"service", decision.service->name.to_string()},
+                                                    {"endpoint", endpoint.address.to_string()},
+                                                    {"why", std::string(why)}});
+}
+
 }  // namespace
 
 Choice choose_endpoint(Context& context, const mesh::Decision& decision,
-                       const Downstream& downstream, std::span<const SocketAddress> tried,
-                       const std::optional<Chosen>& chosen, obs::AccessRecord& record) {
+                       const Downstream& downstream, const ChoiceRequest& request,
+                       obs::AccessRecord& record) {
   const mesh::Service& service = *decision.service;
+  const mesh::Policy& policy = service.the_policy();
   record.service = service.name.to_string();
   record.service_port = decision.port->port;
   record.route_reason = mesh::to_string(decision.reason);
   record.generation = context.snapshot->generation();
   mesh::Pick pick;
-  if (chosen) pick = pick_again(*decision.port, tried, *chosen);
+  // What was dialled before it was known what for was not picked by what the request says.
+  const bool by_request = policy.hash_on || policy.session;
+  if (request.chosen && !by_request) {
+    pick = pick_again(*decision.port, request.tried, *request.chosen);
+  }
   if (!pick) {
-    pick = mesh::pick(service, *decision.port, {.client = downstream.peer.ip, .excluded = tried},
+    pick = mesh::pick(service, *decision.port, pick_request(policy, downstream, request),
                       context.loop.now(), context.random);
   }
   record.pick_reason = mesh::to_string(pick.reason);
-  Choice choice;
+  Choice choice{.reason = pick.reason, .policy = service.policy};
   if (!pick) {
     choice.status = kServiceUnavailable;
     choice.why = mesh::explain(pick, service, *decision.port);
     return choice;
   }
   choice.endpoint = pick.endpoint->address;
-  choice.reason = pick.reason;
   choice.protocol = decision.port->protocol;
   choice.in_flight = mesh::InFlight(pick.endpoint->state);
+  choice.observes_latency = service.load_balancing == mesh::LoadBalancing::peak_ewma;
+  choice.latencies = decision.port->latencies;
+  if (policy.session && pick.reason != mesh::PickReason::session) {
+    choice.new_session = mesh::session_of(service, *pick.endpoint);
+  }
   record.upstream_address = pick.endpoint->address;
   record.upstream_workload =
       pick.endpoint->workload.empty() ? std::string() : pick.endpoint->workload.to_string();
   ++record.attempts;
   return choice;
+}
+
+bool count_outcome(Context& context, const Choice& choice, mesh::Outcome outcome,
+                   Duration latency) {
+  mesh::EndpointState& state = *choice.in_flight.state();
+  const Instant now = context.loop.now();
+  if (outcome == mesh::Outcome::success) {
+    if (choice.observes_latency) state.latency.observe(latency, now);
+    if (choice.latencies) choice.latencies->observe(latency);
+  }
+  return state.outlier.count(choice.the_policy().outlier, outcome, latency, now);
+}
+
+void judge_endpoint(Context& context, const mesh::Decision& decision, const Choice& choice,
+                    mesh::Outcome outcome) {
+  const mesh::Endpoint* endpoint = find_endpoint(decision, choice);
+  if (endpoint == nullptr) return;
+  const mesh::OutlierDetection& policy = choice.the_policy().outlier;
+  if (!mesh::judge(*decision.port, *endpoint, policy, context.loop.now())) return;
+  say_ejected(context, decision, *endpoint, mesh::to_string(outcome));
+}
+
+void note_retry_after(Context& context, const mesh::Decision& decision, const Choice& choice,
+                      Duration time) {
+  const mesh::OutlierDetection& policy = choice.the_policy().outlier;
+  if (!policy.heeds_retry_after) return;
+  const mesh::Endpoint* endpoint = find_endpoint(decision, choice);
+  if (endpoint == nullptr) return;
+  if (mesh::set_aside(*decision.port, *endpoint, policy, time, context.loop.now())) {
+    say_ejected(context, decision, *endpoint, "it asked for it by Retry-After");
+  }
 }
 
 obs::AccessRecord begin_record(const Context& context, const Downstream& downstream,

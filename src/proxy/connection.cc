@@ -1,5 +1,6 @@
 #include "proxy/connection.h"
 
+#include "proxy/admission.h"
 #include "proxy/choice.h"
 #include "proxy/http_flow.h"
 #include "proxy/recognise.h"
@@ -25,11 +26,15 @@ struct TcpFlow {
   std::string greeting = {};                   // read from the upstream, not yet sent on
   std::unique_ptr<net::Stream> upstream = {};  // once connected
   mesh::InFlight in_flight = {};
+  mesh::Gate::Place place = {};  // where the policy limits how many there are
+  bool shed = false;             // there was none
+  mesh::Timeouts timeouts = {};
   std::optional<Chosen> chosen = {};  // whose turn it was, connected or not
   obs::AccessRecord record = {};
 
   rt::Task<Result<void>> connect(const mesh::Decision& decision);
   rt::Task<Result<void>> connect_to_service();
+  rt::Task<Result<void>> enter();
   rt::Task<Result<void>> carry();
 };
 
@@ -48,8 +53,22 @@ rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
   co_return Result<void>();
 }
 
+// Where the policy limits how many there are, only with a place among them.
+rt::Task<Result<void>> TcpFlow::enter() {
+  const mesh::Decision decision = route_connection(context, downstream);
+  if (decision.port == nullptr || !decision.port->gate) co_return Result<void>();
+  record.service = decision.service->name.to_string();
+  record.service_port = decision.port->port;
+  place = co_await admit(context.loop, decision);
+  shed = place.entry() != mesh::Gate::Entry::inside;
+  if (!shed) co_return Result<void>();
+  co_return fail(Code::unavailable,
+                 "service " + record.service + " has as many connections as its policy allows");
+}
+
 // To an endpoint that takes the connection. Nothing was sent to those that refuse it.
 rt::Task<Result<void>> TcpFlow::connect_to_service() {
+  CO_TRY_VOID(co_await enter());
   std::vector<SocketAddress> refused;
   for (;;) {
     const mesh::SnapshotPtr snapshot = context.snapshot;
@@ -57,25 +76,35 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
     if (decision.target() != mesh::RouteTarget::service) {
       co_return fail(Code::unavailable, "the service is gone");
     }
-    Choice choice = choose_endpoint(context, decision, downstream, refused, chosen, record);
+    Choice choice = choose_endpoint(context, decision, downstream,
+                                    {.tried = refused, .chosen = chosen}, record);
     if (!choice.endpoint) co_return fail(Code::unavailable, std::move(choice.why));
     chosen = Chosen{.endpoint = *choice.endpoint, .reason = choice.reason};
+    timeouts = choice.the_policy().timeouts;
     auto connected = co_await context.upstreams.connect(
-        *choice.endpoint, downstream.workload_address, snapshot->networks());
+        *choice.endpoint, downstream.workload_address, snapshot->networks(),
+        timeouts.connect.value_or(kConnectTimeout));
     if (connected) {
       upstream = *std::move(connected);
       in_flight = std::move(choice.in_flight);
       co_return Result<void>();
+    }
+    if (count_outcome(context, choice, mesh::Outcome::connect_error, {})) {
+      judge_endpoint(context, route_connection(context, downstream), choice,
+                     mesh::Outcome::connect_error);
     }
     refused.push_back(*choice.endpoint);
     if (refused.size() >= kAttemptsMax) co_return std::move(connected).error();
   }
 }
 
+// That the endpoint took a connection is all that is known of how it fares.
 rt::Task<Result<void>> TcpFlow::carry() {
+  if (auto* const state = in_flight.state()) state->outlier.connected(context.loop.now());
   if (!received.empty()) CO_TRY_VOID(co_await net::write_all(*upstream, received));
   if (!greeting.empty()) CO_TRY_VOID(co_await net::write_all(client, greeting));
-  const TunnelEnd end = co_await tunnel(client, *upstream);
+  const TunnelEnd end = co_await tunnel(context.loop, client, *upstream,
+                                        {.idle = timeouts.idle, .total = timeouts.stream});
   record.bytes_from_downstream = end.bytes_up + received.size();
   record.bytes_to_downstream = end.bytes_down + greeting.size();
   co_return end.outcome;
@@ -110,6 +139,7 @@ rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
   }
   flow.upstream.reset();
   flow.in_flight.end();
+  flow.place.leave();
   co_return count ? fail(Code::closed, "the endpoint closed the connection") : count.error();
 }
 
@@ -124,6 +154,7 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
     flow.greeting.clear();
     flow.upstream.reset();
     flow.in_flight.end();
+    flow.place.leave();
     co_return co_await client_speaks(flow);
   }
   // Nobody to talk to now. A client of HTTP gets an answer all the same, so hear it out.
@@ -158,6 +189,7 @@ void finish(Context& context, obs::AccessRecord& record, Instant start,
 // The connection that was dialled in case the server speaks first serves a request just as well.
 void keep_for_later(TcpFlow& flow) {
   flow.in_flight.end();
+  flow.place.leave();
   if (!flow.upstream) return;
   flow.context.upstreams.put(
       {.caller = flow.downstream.workload_address, .endpoint = flow.record.upstream_address},
@@ -195,6 +227,7 @@ void keep_for_later(TcpFlow& flow) {
     }
     if (outcome) outcome = co_await flow.carry();
   }
+  if (flow.shed) context.metrics.shed(flow.record.service, flow.record.service_port).add();
   finish(context, flow.record, start, outcome);
   co_return std::nullopt;
 }

@@ -1,11 +1,15 @@
 #include "proxy/http_flow.h"
 
 #include "codec/url.h"
+#include "proxy/admission.h"
 #include "proxy/grpc.h"
 #include "proxy/replay_body.h"
+#include "proxy/request_key.h"
+#include "proxy/retry.h"
 #include "proxy/tunnel.h"
 #include "rt/combine.h"
 #include "rt/sleep.h"
+#include "rt/sync.h"
 
 #include <algorithm>
 
@@ -17,6 +21,7 @@ constexpr int kSwitchingProtocols = 101;
 constexpr int kBadGateway = 502;
 constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
+constexpr int kTooManyRequests = 429;
 
 // What a client may not decide for the connection behind us. An upgrade goes through, but for that
 // to HTTP/2: behind it requests would pass that nobody here has seen (RFC 9113 took it out).
@@ -42,8 +47,6 @@ void make_outgoing(codec::RequestHead& head) {
   head.minor_version = 1;
 }
 
-bool is_safe(std::string_view method) { return method == "GET" || method == "HEAD"; }
-
 int status_for(const Error& error) {
   switch (error.code) {
     case Code::refused: return kServiceUnavailable;
@@ -67,14 +70,38 @@ rt::Task<Result<std::optional<std::string_view>>> first_piece(http::Body& body) 
 
 }  // namespace
 
-// What was tried so far for one request.
-struct HttpFlow::Attempts {
-  std::vector<SocketAddress> failed;  // not again
-  std::size_t count = 0;
-  bool fresh = false;  // an idle connection was stale: make a new one
-  Error last;
+// One request, and how far it is. Lives as long as its handler.
+struct HttpFlow::Asked {
+  http::Request& request;
+  http::Exchange& exchange;
+  obs::AccessRecord& record;
+  ReplayBody& replay;
+  std::optional<mesh::Decision> decided = {};  // for the first pick, of the Snapshot of that moment
+  std::shared_ptr<const mesh::Policy> policy = {};  // null: none
 
-  bool may_go_on() const { return count < kAttemptsMax; }
+  std::vector<SocketAddress> refused_by = {};    // they are not asked again
+  std::optional<SocketAddress> last_asked = {};  // not the next time, if there is another
+  std::uint32_t retries = 0;                     // attempts beyond the first that were sent
+  bool fresh = false;                            // an idle connection was stale: make a new one
+  mesh::RetryLease lease = {};
+  Error last = {};
+
+  const mesh::Policy& the_policy() const { return policy ? *policy : mesh::Policy::none(); }
+  const codec::RequestHead& head() const { return request.head; }
+  std::vector<SocketAddress> asked_already() const {
+    std::vector<SocketAddress> all = refused_by;
+    if (last_asked) all.push_back(*last_asked);
+    return all;
+  }
+};
+
+struct HttpFlow::Tried {
+  Choice choice = {};
+  bool connected = false;
+  Upstream upstream = {};
+  std::optional<http::Response> response = {};  // of the upstream's channel
+  Error error = {};                             // where there is none
+  Duration latency = {};                        // to the response's head
 };
 
 rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange) {
@@ -84,53 +111,71 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   record.method = request.head.method;
   record.host = request.head.headers.get("Host").value_or("");
   record.path = codec::split_target(request.head.target).path;
-  const auto timeout = grpc_timeout(request.head);
+  auto timeout = grpc_timeout(request.head);
+  make_outgoing(request.head);
+  ReplayBody replay(request.body);
+  Asked asked{.request = request, .exchange = exchange, .record = record, .replay = replay};
+  asked.decided = route(request.head);
+  if (asked.decided->service != nullptr) asked.policy = asked.decided->service->policy;
+  if (const auto limit = asked.the_policy().timeouts.request) {
+    timeout = std::min(timeout.value_or(*limit), *limit);
+  }
   if (!timeout) {
-    co_await forward(request, exchange, record);
+    co_await forward(asked);
   } else {
-    auto outcome = co_await rt::race(forward(request, exchange, record),
-                                     until(context_.loop, start + *timeout));
-    if (outcome.index() == 1) co_await time_out(request, exchange, record);
+    auto outcome = co_await rt::race(forward(asked), until(context_.loop, start + *timeout));
+    if (outcome.index() == 1) co_await time_out(asked);
   }
   record.total = context_.loop.now() - start;
   record.bytes_to_downstream = exchange.body_bytes_sent();
   requests_.record(record);
 }
 
+mesh::RouteRequest HttpFlow::route_request(const codec::RequestHead& head) const {
+  return {.listener = downstream_.listener,
+          .destination = downstream_.destination,
+          .host = head.headers.get("Host").value_or(""),
+          .path = codec::split_target(head.target).path,
+          .method = head.method};
+}
+
+mesh::Decision HttpFlow::route(const codec::RequestHead& head) const {
+  return mesh::route(*context_.snapshot, route_request(head));
+}
+
 // Route and pick, anew for each attempt: over the Snapshot of that moment, which is then let go.
-Choice HttpFlow::choose(const codec::RequestHead& head, Attempts& attempts,
-                        obs::AccessRecord& record) {
-  const mesh::RouteRequest request{.listener = downstream_.listener,
-                                   .destination = downstream_.destination,
-                                   .host = head.headers.get("Host").value_or(""),
-                                   .path = codec::split_target(head.target).path,
-                                   .method = head.method};
-  const mesh::Decision decision = mesh::route(*context_.snapshot, request);
+Choice HttpFlow::choose(Asked& asked) {
+  const auto decided = std::exchange(asked.decided, std::nullopt);
+  const mesh::Decision decision = decided ? *decided : route(asked.head());
   if (decision.target() != mesh::RouteTarget::service) {
     Choice none;
-    record.route_reason = mesh::to_string(decision.reason);
+    asked.record.route_reason = mesh::to_string(decision.reason);
     none.status = decision.status != 0 ? decision.status : kServiceUnavailable;
-    none.why = mesh::explain(decision, request);
+    none.why = mesh::explain(decision, route_request(asked.head()));
     return none;
   }
-  Choice choice = choose_endpoint(context_, decision, downstream_, attempts.failed,
-                                  std::exchange(chosen_, std::nullopt), record);
-  if (!choice.endpoint && attempts.count > 0) {
-    choice.status = static_cast<std::uint16_t>(status_for(attempts.last));
-    choice.why += "; the last attempt failed: " + attempts.last.message;
+  const std::vector<SocketAddress> tried = asked.asked_already();
+  ChoiceRequest request{
+      .head = &asked.head(), .tried = tried, .chosen = std::exchange(chosen_, std::nullopt)};
+  Choice choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
+  if (choice.reason == mesh::PickReason::all_tried && asked.last_asked) {
+    request.tried = asked.refused_by;
+    choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
+  }
+  if (!choice.endpoint && !tried.empty()) {
+    choice.status = static_cast<std::uint16_t>(status_for(asked.last));
+    choice.why += "; the last attempt failed: " + asked.last.message;
   }
   return choice;
 }
 
-// The caller's own deadline has passed: what is under way was dropped.
-rt::Task<void> HttpFlow::time_out(http::Request& request, http::Exchange& exchange,
-                                  obs::AccessRecord& record) {
-  if (!exchange.started()) {
-    co_return co_await answer(request, exchange, kGatewayTimeout, "the deadline has passed",
-                              record);
+// The caller's own deadline, or that of the policy, has passed: what is under way was dropped.
+rt::Task<void> HttpFlow::time_out(Asked& asked) {
+  if (!asked.exchange.started()) {
+    co_return co_await answer(asked, kGatewayTimeout, "the deadline has passed");
   }
-  record.error = "the deadline has passed";
-  exchange.abort();
+  asked.record.error = "the deadline has passed";
+  asked.exchange.abort();
 }
 
 // HTTP/2 where the endpoint is known to speak it, or where nobody translated for the client before:
@@ -147,79 +192,198 @@ Upstreams::Version HttpFlow::version_for(const http::Request& request, const Cho
   return request.http2 && !translated ? Version::http2 : Version::http1;
 }
 
-rt::Task<void> HttpFlow::forward(http::Request& request, http::Exchange& exchange,
-                                 obs::AccessRecord& record) {
-  make_outgoing(request.head);
-  const codec::RequestHead& head = request.head;
-  ReplayBody replay(request.body);
-  http::Body* const body = request.body.length() != 0U ? &replay : nullptr;
-  Attempts attempts;
+// Where the policy limits how many are under way, only with a place among them.
+rt::Task<void> HttpFlow::forward(Asked& asked) {
+  http::Body* const body = asked.request.body.length() != 0U ? &asked.replay : nullptr;
+  const mesh::Decision& decision = *asked.decided;
+  if (decision.port == nullptr || !decision.port->gate) co_return co_await send(asked, body);
+  asked.record.service = decision.service->name.to_string();
+  asked.record.service_port = decision.port->port;
+  auto outcome = co_await rt::race(admit(context_.loop, decision), asked.exchange.client_gone());
+  asked.decided = std::nullopt;  // the Snapshot may be another one by now
+  if (outcome.index() == 1) {
+    asked.record.error = "the client went away";
+    co_return;
+  }
+  const mesh::Gate::Place& place = std::get<0>(outcome);
+  if (place.entry() == mesh::Gate::Entry::inside) co_return co_await send(asked, body);
+  context_.metrics.shed(asked.record.service, asked.record.service_port).add();
+  co_await answer(asked, kServiceUnavailable,
+                  "service " + asked.record.service + " has as many requests as its policy allows");
+}
+
+// Attempts, until one has an answer for the client or none may follow.
+rt::Task<void> HttpFlow::send(Asked& asked, http::Body* body) {
   for (;;) {
-    // Route and pick.
-    Choice choice = choose(head, attempts, record);
+    Choice choice = choose(asked);
     if (!choice.endpoint) {
-      co_return co_await answer(request, exchange, choice.status, std::move(choice.why), record);
+      co_return co_await answer(asked, choice.status, std::move(choice.why));
     }
-    ++attempts.count;
-
-    // Connect. Nothing was sent when it fails, so any request may go elsewhere.
-    const UpstreamKey key{.caller = downstream_.workload_address, .endpoint = *choice.endpoint};
-    auto upstream = co_await context_.upstreams.get(key, version_for(request, choice),
-                                                    attempts.fresh, context_.snapshot->networks());
-    if (!upstream) {
-      attempts.failed.push_back(*choice.endpoint);
-      attempts.last = std::move(upstream).error();
-      if (attempts.may_go_on()) continue;
-      co_return co_await answer(request, exchange, status_for(attempts.last), attempts.last.message,
-                                record);
-    }
-
-    // Send, and wait for the response as long as the client does.
-    http::Channel& channel = upstream->channel();
-    auto outcome = co_await rt::race(channel.exchange(head, body, kNever), exchange.client_gone());
+    // As long as the client waits for it.
+    const auto delay = body == nullptr ? hedge_delay(asked, choice) : std::nullopt;
+    auto outcome = co_await rt::race(
+        delay ? hedge(asked, std::move(choice), *delay) : attempt(asked, body, std::move(choice)),
+        asked.exchange.client_gone());
     if (outcome.index() == 1) {
-      record.error = "the client went away";
+      asked.record.error = "the client went away";
       co_return;
     }
-    auto& response = std::get<0>(outcome);
-    if (response) {
-      if (response->head.status == kSwitchingProtocols) {
-        co_return co_await relay_upgrade(channel, *response, exchange, record);
-      }
-      const auto relayed = co_await relay(request, *response, exchange, record);
-      if (!relayed) record.error = relayed.error().message;
-      context_.upstreams.put(key, *std::move(upstream));
-      co_return;
+    Tried& tried = std::get<0>(outcome);
+    const auto& codes = asked.the_policy().retry.codes;
+    const bool counts =
+        tried.response && std::ranges::find(codes, tried.response->head.status) == codes.end();
+    if (counts) co_return co_await hand_on(asked, std::move(tried));
+    if (!tried.response) {
+      asked.last = std::move(tried.error);
+      asked.record.error = asked.last.message;
+      if (tried.connected && tried.upstream.channel().request_body_failed()) co_return;
     }
-
-    // Once more where the request was surely not processed, or does no harm when it was.
-    attempts.last = std::move(response).error();
-    record.error = attempts.last.message;
-    if (channel.request_body_failed()) co_return;
-    const bool unprocessed = channel.request_progress() == http::RequestProgress::unsent;
-    const bool harmless = is_safe(head.method) && body == nullptr;
-    const bool again = (unprocessed || harmless) && !channel.response_started() && replay.rewind();
-    // A kept connection that turns out to be stale says nothing of its endpoint.
-    const bool stale = channel.reused();
-    if (stale) --attempts.count;
-    if (!again || !attempts.may_go_on()) {
-      co_return co_await answer(request, exchange, status_for(attempts.last), attempts.last.message,
-                                record);
-    }
-    if (stale) {
-      attempts.fresh = true;
-    } else {
-      attempts.failed.push_back(*choice.endpoint);
-    }
+    if (co_await once_more(asked, tried)) continue;
+    if (tried.response) co_return co_await hand_on(asked, std::move(tried));
+    co_return co_await answer(asked, status_for(asked.last), asked.last.message);
   }
 }
 
-rt::Task<void> HttpFlow::answer(http::Request& request, http::Exchange& exchange, int status,
-                                std::string why, obs::AccessRecord& record) {
+rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choice choice) {
+  Tried tried{.choice = std::move(choice)};
+  const mesh::Timeouts& timeouts = tried.choice.the_policy().timeouts;
+  const UpstreamKey key{.caller = downstream_.workload_address, .endpoint = *tried.choice.endpoint};
+  auto upstream =
+      co_await context_.upstreams.get(key, version_for(asked.request, tried.choice),
+                                      {.timeout = timeouts.connect.value_or(kConnectTimeout),
+                                       .age_max = timeouts.connection_age_max,
+                                       .fresh = asked.fresh},
+                                      context_.snapshot->networks());
+  if (!upstream) {
+    tried.error = std::move(upstream).error();
+    note(asked, tried);
+    co_return tried;
+  }
+  tried.connected = true;
+  tried.upstream = *std::move(upstream);
+  const Instant sent = context_.loop.now();
+  auto response = co_await tried.upstream.channel().exchange(
+      asked.head(), body, timeouts.per_try ? sent + *timeouts.per_try : kNever);
+  tried.latency = context_.loop.now() - sent;
+  if (response) {
+    tried.response.emplace(*response);
+  } else {
+    tried.error = std::move(response).error();
+  }
+  note(asked, tried);
+  co_return tried;
+}
+
+// What the attempt says of its endpoint. A kept connection that turns out to be stale says nothing,
+// and neither does a request whose own body broke off.
+void HttpFlow::note(Asked& asked, const Tried& tried) {
+  mesh::Outcome outcome = mesh::Outcome::connect_error;
+  if (tried.response) {
+    outcome = outcome_of(tried.response->head);
+  } else if (tried.connected) {
+    const http::Channel& channel = tried.upstream.channel();
+    const bool stale =
+        channel.reused() && !channel.response_started() && tried.error.code != Code::timed_out;
+    if (stale || channel.request_body_failed()) return;
+    outcome = mesh::Outcome::broken;
+  }
+  if (count_outcome(context_, tried.choice, outcome, tried.latency)) {
+    judge_endpoint(context_, route(asked.head()), tried.choice, outcome);
+  }
+  const auto pause = tried.response ? retry_after(tried.response->head) : std::nullopt;
+  if (pause) note_retry_after(context_, route(asked.head()), tried.choice, *pause);
+}
+
+std::optional<Duration> HttpFlow::hedge_delay(const Asked& asked, const Choice& choice) const {
+  if (!choice.latencies || !is_idempotent(asked.head())) return std::nullopt;
+  return choice.latencies->percentile(choice.the_policy().hedging_percentile);
+}
+
+// Two attempts, the second one when the first is slow; whichever ends first counts.
+rt::Task<HttpFlow::Tried> HttpFlow::hedge(Asked& asked, Choice choice, Duration delay) {
+  const SocketAddress first = *choice.endpoint;
+  auto outcome = co_await rt::race(attempt(asked, nullptr, std::move(choice)),
+                                   attempt_later(asked, first, delay));
+  co_return std::visit([](auto& tried) { return std::move(tried); }, outcome);
+}
+
+// Ends only with a response: otherwise it leaves the word to the first attempt.
+rt::Task<HttpFlow::Tried> HttpFlow::attempt_later(Asked& asked, SocketAddress other,
+                                                  Duration delay) {
+  rt::WaitList never;
+  co_await rt::sleep(context_.loop, delay);
+  const mesh::Decision decision = route(asked.head());
+  std::vector<SocketAddress> tried = asked.asked_already();
+  tried.push_back(other);
+  const auto lease = lease_retry(decision, context_.loop.now());
+  if (lease) {
+    obs::AccessRecord record = asked.record;
+    Choice choice = choose_endpoint(context_, decision, downstream_,
+                                    {.head = &asked.head(), .tried = tried}, record);
+    if (choice.endpoint) {
+      asked.record.attempts = record.attempts;
+      Tried second = co_await attempt(asked, nullptr, std::move(choice));
+      if (second.response) {
+        asked.record = std::move(record);
+        co_return second;
+      }
+    }
+  }
+  co_await rt::wait_on(never);
+  co_return Tried{};
+}
+
+rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
+  const mesh::Retry& policy = asked.the_policy().retry;
+  // Nothing was sent: any request may go elsewhere.
+  if (!tried.connected) {
+    asked.refused_by.push_back(*tried.choice.endpoint);
+    co_return asked.refused_by.size() < kAttemptsMax;
+  }
+  const http::Channel& channel = tried.upstream.channel();
+  const bool answered = tried.response.has_value();
+  const bool unprocessed = !answered && channel.request_progress() == http::RequestProgress::unsent;
+  const bool begun = !answered && channel.response_started();
+  if ((!unprocessed && !is_idempotent(asked.head())) || begun || !asked.replay.rewind()) {
+    co_return false;
+  }
+  const bool stale = !answered && channel.reused() && asked.last.code != Code::timed_out;
+  if (stale && !asked.fresh) {
+    // The server may have been closing it. That is no attempt.
+    asked.fresh = true;
+    co_return true;
+  }
+  if (asked.retries >= policy.attempts) co_return false;
+  const auto pause = answered ? retry_after(tried.response->head) : std::nullopt;
+  // Too long to wait for. Of a 503 another endpoint may be better off; a 429 means the client.
+  if (pause && *pause > policy.backoff_max && tried.response->head.status == kTooManyRequests) {
+    co_return false;
+  }
+  if (!unprocessed) {
+    auto lease = lease_retry(route(asked.head()), context_.loop.now());
+    if (!lease) {
+      asked.last.message += "; the retry budget of the service is spent";
+      co_return false;
+    }
+    asked.lease = *std::move(lease);
+    Duration wait = backoff(policy, asked.retries, context_.random);
+    if (pause && *pause <= policy.backoff_max) wait = std::max(wait, *pause);
+    // Neither the connection nor the count at the endpoint is needed any more.
+    tried.upstream = {};
+    tried.choice.in_flight.end();
+    co_await rt::race(until(context_.loop, context_.loop.now() + wait),
+                      asked.exchange.client_gone());
+  }
+  asked.last_asked = tried.choice.endpoint;
+  ++asked.retries;
+  co_return true;
+}
+
+rt::Task<void> HttpFlow::answer(Asked& asked, int status, std::string why) {
   codec::ResponseHead head{.status = status};
-  record.status = static_cast<std::uint16_t>(status);
-  record.error = why;
-  if (is_grpc(request.head)) {
+  asked.record.status = static_cast<std::uint16_t>(status);
+  asked.record.error = why;
+  if (is_grpc(asked.head())) {
     head = grpc_failure(status, why);
     why.clear();
   } else {
@@ -227,41 +391,59 @@ rt::Task<void> HttpFlow::answer(http::Request& request, http::Exchange& exchange
     why.push_back('\n');
   }
   head.headers.append("Server", "tulle");
-  const auto sent = co_await exchange.send(head, why);
-  if (!sent) record.error += "; the client went away";
+  const auto sent = co_await asked.exchange.send(head, why);
+  if (!sent) asked.record.error += "; the client went away";
 }
 
-rt::Task<Result<void>> HttpFlow::relay(http::Request& request, http::Response& response,
-                                       http::Exchange& exchange, obs::AccessRecord& record) {
+// The answer that counts, to the client. Then its connection is kept.
+rt::Task<void> HttpFlow::hand_on(Asked& asked, Tried tried) {
+  asked.record.error.clear();
+  asked.lease.end();
+  if (tried.response->head.status == kSwitchingProtocols) {
+    co_return co_await relay_upgrade(asked, tried);
+  }
+  const auto relayed = co_await relay(asked, tried);
+  if (!relayed) asked.record.error = relayed.error().message;
+  context_.upstreams.put(
+      {.caller = downstream_.workload_address, .endpoint = *tried.choice.endpoint},
+      std::move(tried.upstream));
+}
+
+rt::Task<Result<void>> HttpFlow::relay(Asked& asked, Tried& tried) {
+  http::Response& response = *tried.response;
   codec::ResponseHead& head = response.head;
-  record.status = static_cast<std::uint16_t>(head.status);
+  asked.record.status = static_cast<std::uint16_t>(head.status);
   codec::remove_hop_by_hop(head.headers);
+  if (tried.choice.new_session) {
+    write_session(*tried.choice.policy->session, *tried.choice.new_session, head.headers);
+  }
   const auto first = co_await first_piece(response.body);
   if (!first) {
-    co_await answer(request, exchange, kBadGateway, first.error().message, record);
+    co_await answer(asked, kBadGateway, first.error().message);
     co_return first.error();
   }
   // A body that is there already goes out with its head, in one write.
   const std::optional<std::string_view>& piece = *first;
   const bool is_end = piece && piece->empty() && response.body.trailers() == nullptr;
   if (is_end || (piece && response.body.length() == piece->size())) {
-    CO_TRY_VOID(co_await exchange.send(head, *piece));
+    CO_TRY_VOID(co_await asked.exchange.send(head, *piece));
     if (!piece->empty()) CO_TRY_VOID(co_await response.body.read());
     co_return Result<void>();
   }
-  auto outcome = co_await rt::race(stream(response, exchange, piece), exchange.client_gone());
+  auto outcome = co_await rt::race(stream(asked, response, piece), asked.exchange.client_gone());
   if (outcome.index() == 1) co_return fail(Code::closed, "the client went away");
   co_return std::get<0>(std::move(outcome));
 }
 
-rt::Task<Result<void>> HttpFlow::stream(http::Response& response, http::Exchange& exchange,
+rt::Task<Result<void>> HttpFlow::stream(Asked& asked, http::Response& response,
                                         std::optional<std::string_view> first) {
   using Flush = http::Exchange::Flush;
+  http::Exchange& exchange = asked.exchange;
   CO_TRY_VOID(co_await exchange.start(response.head, first ? Flush::with_first_write : Flush::now));
   for (;;) {
     if (first && first->empty()) co_return co_await exchange.finish(response.body.trailers());
     if (first) CO_TRY_VOID(co_await exchange.write(*first));
-    const auto next = co_await response.body.read();
+    const auto next = co_await read_next(asked, response.body);
     if (!next) {
       exchange.abort();
       co_return next.error();
@@ -270,19 +452,26 @@ rt::Task<Result<void>> HttpFlow::stream(http::Response& response, http::Exchange
   }
 }
 
-rt::Task<void> HttpFlow::relay_upgrade(http::Channel& channel, http::Response& response,
-                                       http::Exchange& exchange, obs::AccessRecord& record) {
-  record.status = kSwitchingProtocols;
-  const auto downstream = co_await exchange.upgrade(response.head);
+rt::Task<Result<std::string_view>> HttpFlow::read_next(Asked& asked, http::Body& body) {
+  const auto idle = asked.the_policy().timeouts.idle;
+  if (!idle) return body.read();
+  return rt::with_deadline(context_.loop, context_.loop.now() + *idle, body.read());
+}
+
+rt::Task<void> HttpFlow::relay_upgrade(Asked& asked, Tried& tried) {
+  asked.record.status = kSwitchingProtocols;
+  const auto downstream = co_await asked.exchange.upgrade(tried.response->head);
   if (!downstream) {
-    record.error = downstream.error().message;
+    asked.record.error = downstream.error().message;
     co_return;
   }
-  const auto upstream = channel.take_stream();
-  const TunnelEnd end = co_await tunnel(**downstream, *upstream);
-  record.bytes_from_downstream = end.bytes_up;
-  record.bytes_to_downstream = end.bytes_down;
-  if (!end.outcome) record.error = end.outcome.error().message;
+  const auto upstream = tried.upstream.channel().take_stream();
+  const mesh::Timeouts& timeouts = asked.the_policy().timeouts;
+  const TunnelEnd end = co_await tunnel(context_.loop, **downstream, *upstream,
+                                        {.idle = timeouts.idle, .total = timeouts.stream});
+  asked.record.bytes_from_downstream = end.bytes_up;
+  asked.record.bytes_to_downstream = end.bytes_down;
+  if (!end.outcome) asked.record.error = end.outcome.error().message;
 }
 
 }  // namespace tulle::proxy

@@ -9,7 +9,7 @@
 
 namespace tulle::proxy {
 
-// Attempts of one request: refused connections cost nothing but the try.
+// Endpoints that may refuse the connection of one request: that costs nothing but the try.
 inline constexpr std::size_t kAttemptsMax = 3;
 
 class HttpFlow final : public http::Handler {
@@ -21,22 +21,34 @@ class HttpFlow final : public http::Handler {
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
  private:
-  struct Attempts;
+  struct Asked;  // one request, and how far it is
+  struct Tried;  // what came of one attempt
 
-  rt::Task<void> forward(http::Request& request, http::Exchange& exchange,
-                         obs::AccessRecord& record);
-  Choice choose(const codec::RequestHead& head, Attempts& attempts, obs::AccessRecord& record);
+  mesh::RouteRequest route_request(const codec::RequestHead& head) const;
+  mesh::Decision route(const codec::RequestHead& head) const;
+  Choice choose(Asked& asked);
   Upstreams::Version version_for(const http::Request& request, const Choice& choice) const;
-  rt::Task<void> time_out(http::Request& request, http::Exchange& exchange,
-                          obs::AccessRecord& record);
-  rt::Task<void> answer(http::Request& request, http::Exchange& exchange, int status,
-                        std::string why, obs::AccessRecord& record);
-  rt::Task<Result<void>> relay(http::Request& request, http::Response& response,
-                               http::Exchange& exchange, obs::AccessRecord& record);
-  rt::Task<Result<void>> stream(http::Response& response, http::Exchange& exchange,
+
+  rt::Task<void> forward(Asked& asked);
+  rt::Task<void> send(Asked& asked, http::Body* body);
+  rt::Task<Tried> attempt(Asked& asked, http::Body* body, Choice choice);
+  rt::Task<Tried> hedge(Asked& asked, Choice choice, Duration delay);
+  rt::Task<Tried> attempt_later(Asked& asked, SocketAddress other, Duration delay);
+  std::optional<Duration> hedge_delay(const Asked& asked, const Choice& choice) const;
+
+  // After an attempt that gave no answer, or one that the policy retries: whether the request goes
+  // once more. Waits for its time.
+  rt::Task<bool> once_more(Asked& asked, Tried& tried);
+  void note(Asked& asked, const Tried& tried);
+
+  rt::Task<void> time_out(Asked& asked);
+  rt::Task<void> answer(Asked& asked, int status, std::string why);
+  rt::Task<void> hand_on(Asked& asked, Tried tried);
+  rt::Task<Result<void>> relay(Asked& asked, Tried& tried);
+  rt::Task<Result<void>> stream(Asked& asked, http::Response& response,
                                 std::optional<std::string_view> first);
-  rt::Task<void> relay_upgrade(http::Channel& channel, http::Response& response,
-                               http::Exchange& exchange, obs::AccessRecord& record);
+  rt::Task<Result<std::string_view>> read_next(Asked& asked, http::Body& body);
+  rt::Task<void> relay_upgrade(Asked& asked, Tried& tried);
 
   Context& context_;
   const Downstream downstream_;

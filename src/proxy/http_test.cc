@@ -81,6 +81,7 @@ TEST_F(ProxyTest, a_safe_request_whose_connection_dies_goes_elsewhere) {
   wire.say(request("/"));
   EXPECT_THAT(dying.hear(), HasSubstr("GET / HTTP/1.1"));
   dying.close();
+  sim.advance(mesh::Retry().backoff);
   EXPECT_EQ(body_of(wire.hear()), "world-1");
 }
 

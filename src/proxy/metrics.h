@@ -32,6 +32,14 @@ class Metrics final {
     std::array<obs::Counter*, 6> by_status_ = {};  // by the status' first digit, 0: none
   };
 
+  // Endpoints left out by outlier detection, and requests turned away by circuit breaking.
+  obs::Counter& ejections(const std::string& service, std::uint16_t port) {
+    return ejections_.with({service, std::to_string(port)});
+  }
+  obs::Counter& shed(const std::string& service, std::uint16_t port) {
+    return shed_.with({service, std::to_string(port)});
+  }
+
   obs::Gauge& generation() { return generation_; }
   obs::Gauge& pods() { return pods_; }
 
@@ -41,6 +49,8 @@ class Metrics final {
   obs::Family<obs::Counter>& requests_;
   obs::Family<obs::Counter>& connections_;
   obs::Family<obs::Counter>& retries_;
+  obs::Family<obs::Counter>& ejections_;
+  obs::Family<obs::Counter>& shed_;
   obs::Family<obs::Histogram>& duration_;
   obs::Gauge& generation_;
   obs::Gauge& pods_;

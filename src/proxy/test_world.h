@@ -6,6 +6,7 @@
 #include "mesh/ingress_table.h"
 #include "mesh/mesh_test_util.h"
 #include "proxy/worker.h"
+#include "rt/combine.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -40,8 +41,12 @@ class World final : public http::Handler {
     if (path == "/big") return send(exchange, {}, std::string(1 << 20, 'Y'));
     if (path == "/upgrade") return upgrade(exchange);
     if (path == "/last") return send(exchange, {.headers = {{"Connection", "close"}}}, "last");
-    return send(exchange, {}, name_);
+    return answer(exchange);
   }
+
+  // How what has no path of its own is answered.
+  codec::ResponseHead answer_head = {};
+  Duration delay = {};
 
   int requests = 0;
   int cancelled = 0;  // handlers that were dropped
@@ -51,6 +56,15 @@ class World final : public http::Handler {
   std::deque<std::string> pieces;  // what /stream writes next; an empty one ends it
 
  private:
+  rt::Task<void> answer(http::Exchange& exchange) {
+    Dropped guard{this};
+    if (delay != Duration{}) {
+      const auto outcome = co_await rt::race(http::Sim::wait(loop_, delay), exchange.client_gone());
+      if (outcome.index() == 1) co_return;
+    }
+    guard.world = nullptr;
+    co_await send(exchange, answer_head, name_);
+  }
   rt::Task<void> send(http::Exchange& exchange, codec::ResponseHead head, std::string body = {}) {
     static_cast<void>(co_await exchange.send(head, body));
   }
@@ -182,6 +196,12 @@ class ProxyTest : public testing::Test {
     builder.put(std::move(full));
     worker.set_snapshot(builder.build());
     sim.settle();
+  }
+
+  void set_policy(mesh::Policy policy) {
+    service.load_balancing = policy.load_balancing.value_or(mesh::LoadBalancing::least_request);
+    service.policy = std::make_shared<const mesh::Policy>(std::move(policy));
+    publish();
   }
 
   std::unique_ptr<net::Stream> connect(std::string_view to) {

@@ -25,7 +25,8 @@ void Upstreams::set_pods(PodTablePtr pods) {
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress to,
                                                                   IpAddress caller,
-                                                                  const mesh::Networks& networks) {
+                                                                  const mesh::Networks& networks,
+                                                                  Duration timeout) {
   net::ConnectOptions options{.to = to};
   const auto pod = pods_->find(to.ip);
   if (pod != pods_->end()) {
@@ -34,41 +35,47 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress 
   } else if (networks.pods.contains(to.ip) || networks.services.contains(to.ip)) {
     co_return fail(Code::refused, "no pod of this node has the address " + to.ip.to_string());
   }
-  co_return co_await rt::with_deadline(loop_, loop_.now() + kConnectTimeout,
+  co_return co_await rt::with_deadline(loop_, loop_.now() + timeout,
                                        network_.connect(std::move(options)));
 }
 
-rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version, bool fresh,
+rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version,
+                                          const ConnectLimits& limits,
                                           const mesh::Networks& networks) {
-  if (version == Version::http2) co_return co_await share(key, fresh, networks);
-  if (!fresh) {
-    if (auto idle = idle_.take(key)) co_return Upstream{.connection = std::move(idle)};
+  if (version == Version::http2) co_return co_await share(key, limits, networks);
+  while (!limits.fresh) {
+    auto idle = idle_.take(key);
+    if (!idle) break;
+    if (!too_old(idle->created_at(), limits)) co_return Upstream{.connection = std::move(idle)};
   }
-  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks));
+  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks, limits.timeout));
   co_return Upstream{.connection =
                          std::make_unique<http::ClientConnection>(loop_, std::move(stream))};
 }
 
 // The connection with the fewest streams; a new one where none can have more. One is dialled at a
 // time: whoever comes meanwhile shares it.
-rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, bool fresh,
+rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, ConnectLimits limits,
                                             const mesh::Networks& networks) {
   std::shared_ptr<Shared>& place = shared_[key];
   if (!place) place = std::make_shared<Shared>();
   const std::shared_ptr<Shared> shared = place;
+  const auto usable = [&](const Client& client) {
+    return client.http2->usable() && !too_old(client.created_at, limits);
+  };
   for (;;) {
-    auto& clients = shared->clients;
-    std::erase_if(clients,
-                  [](const auto& client) { return !client->usable() && client->streams() == 0; });
+    std::erase_if(shared->clients, [&](const Client& client) {
+      return !usable(client) && client.http2->streams() == 0;
+    });
     http::Http2Client* best = nullptr;
-    for (const auto& client : clients) {
-      if (fresh || !client->usable()) continue;
-      if (best == nullptr || client->streams() < best->streams()) best = client.get();
+    for (const Client& client : shared->clients) {
+      if (limits.fresh || !usable(client)) continue;
+      if (best == nullptr || client.http2->streams() < best->streams()) best = client.http2.get();
     }
     if (best != nullptr) co_return Upstream{.stream = best->open()};
     if (!shared->dialling) break;
     co_await rt::wait_on(shared->dialled);
-    fresh = false;
+    limits.fresh = false;
   }
   struct Dialling {
     rt::Loop& loop;
@@ -79,9 +86,10 @@ rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, bool fresh,
     }
   } dialling{loop_, *shared};
   shared->dialling = true;
-  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks));
-  shared->clients.push_back(std::make_unique<http::Http2Client>(loop_, std::move(stream)));
-  co_return Upstream{.stream = shared->clients.back()->open()};
+  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks, limits.timeout));
+  shared->clients.push_back({.http2 = std::make_unique<http::Http2Client>(loop_, std::move(stream)),
+                             .created_at = loop_.now()});
+  co_return Upstream{.stream = shared->clients.back().http2->open()};
 }
 
 }  // namespace tulle::proxy

@@ -35,6 +35,13 @@ struct Upstream {
   http::Channel& channel() const { return connection ? *connection : *stream; }
 };
 
+// What a request asks of its connection.
+struct ConnectLimits {
+  Duration timeout = kConnectTimeout;    // of a new one
+  std::optional<Duration> age_max = {};  // of one that was there before
+  bool fresh = false;                    // on none that was there before
+};
+
 // Belongs to one worker.
 class Upstreams final {
  public:
@@ -50,12 +57,13 @@ class Upstreams final {
   // network, and the pod sees the caller's address. Addresses of `networks` that no pod here has
   // are refused: nothing addressed to a pod or service may leave by the host's interfaces.
   rt::Task<Result<std::unique_ptr<net::Stream>>> connect(SocketAddress to, IpAddress caller,
-                                                         const mesh::Networks& networks);
+                                                         const mesh::Networks& networks,
+                                                         Duration timeout = kConnectTimeout);
 
   enum class Version : std::uint8_t { http1, http2 };
-  // For one request, as connect(). `fresh`: on no connection that was there before.
-  rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version, bool fresh,
-                                 const mesh::Networks& networks);
+  // For one request, as connect().
+  rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version,
+                                 const ConnectLimits& limits, const mesh::Networks& networks);
   // After the request. What can be used again is kept.
   void put(const UpstreamKey& key, Upstream upstream) {
     if (upstream.connection) idle_.put(key, std::move(upstream.connection));
@@ -63,13 +71,20 @@ class Upstreams final {
 
  private:
   // The connections of HTTP/2 to one place.
+  struct Client {
+    std::unique_ptr<http::Http2Client> http2;
+    Instant created_at;
+  };
   struct Shared {
-    std::vector<std::unique_ptr<http::Http2Client>> clients;
+    std::vector<Client> clients;
     bool dialling = false;
     rt::WaitList dialled;
   };
-  rt::Task<Result<Upstream>> share(const UpstreamKey& key, bool fresh,
+  rt::Task<Result<Upstream>> share(const UpstreamKey& key, ConnectLimits limits,
                                    const mesh::Networks& networks);
+  bool too_old(Instant created_at, const ConnectLimits& limits) const {
+    return limits.age_max && loop_.now() - created_at > *limits.age_max;
+  }
 
   rt::Loop& loop_;
   net::Network& network_;

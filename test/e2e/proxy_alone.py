@@ -15,17 +15,24 @@ STOP_LIMIT_S = 10
 
 
 class Backend:
-    """Answers every request with its own name."""
+    """Answers every request with its own name, once before_answer() has returned."""
 
     def __init__(self, name):
+        self.before_answer = lambda: None
+        backend = self
+
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(name)))
-                self.end_headers()
-                self.wfile.write(name.encode())
+                backend.before_answer()
+                try:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(name)))
+                    self.end_headers()
+                    self.wfile.write(name.encode())
+                except BrokenPipeError:
+                    self.close_connection = True  # the proxy has given it up
 
             def log_message(self, *_):
                 pass

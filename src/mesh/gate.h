@@ -1,0 +1,68 @@
+// Circuit breaking: how many may be inside at once, and a short queue of those who wait for that.
+//
+// A resource shared by all loops of a process; it locks. Who leaves lets in who has waited longest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+
+namespace tulle::mesh {
+
+class Gate final {
+ public:
+  enum class Entry : std::uint8_t { inside, waiting, full };
+  struct Limits {
+    std::uint32_t inside_max = 0;
+    std::uint32_t waiting_max = 0;
+  };
+
+  // A place inside or in the queue, given up when it is destroyed. It keeps the gate alive.
+  class Place final {
+   public:
+    Place() = default;
+    Place(Place&& other) noexcept;
+    Place& operator=(Place&& other) noexcept;
+    ~Place() { leave(); }
+
+    Entry entry() const;
+    void leave();
+
+   private:
+    friend class Gate;
+    struct Holder {
+      std::function<void()> on_turn;  // empty: inside from the start
+      Entry entry = Entry::full;
+    };
+    using Waiting = std::list<Holder>::iterator;
+    Place(std::shared_ptr<Gate> gate, Waiting holder) : gate_(std::move(gate)), holder_(holder) {}
+
+    std::shared_ptr<Gate> gate_;  // null: full
+    Waiting holder_;
+  };
+
+  Gate() = default;
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  // `on_turn` is called once when a place in the queue has become one inside, by whoever left, on
+  // any thread, with the gate locked: it must not touch the gate.
+  static Place enter(const std::shared_ptr<Gate>& gate, const Limits& limits,
+                     std::function<void()> on_turn);
+
+  std::size_t inside() const;
+  std::size_t waiting() const;
+
+ private:
+  void let_in();
+
+  mutable std::mutex mutex_;
+  std::uint32_t inside_max_ = 0;  // as last asked for
+  std::list<Place::Holder> inside_;
+  std::list<Place::Holder> waiting_;  // longest first
+};
+
+}  // namespace tulle::mesh
