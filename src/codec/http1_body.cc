@@ -3,16 +3,21 @@
 #include "codec/http1_scan.h"
 
 #include <algorithm>
+#include <array>
 
 namespace tulle::codec {
 namespace {
 
 constexpr std::size_t chunk_size_digits_max = 16;
 
-// RFC 9110 §6.5.1: what decides about framing or routing comes too late in a trailer.
+// RFC 9110 §6.5.1: what decides about framing, routing, who it is from or how the content is to be
+// read comes too late in a trailer, and a server that merges trailers into the head would believe it.
 bool has_forbidden_trailer(const Headers& trailers) {
-  return trailers.contains("content-length") || trailers.contains("transfer-encoding") ||
-         trailers.contains("host");
+  static constexpr auto names = std::to_array<std::string_view>(
+      {"content-length", "transfer-encoding", "host", "connection", "upgrade", "te", "trailer",
+       "expect", "authorization", "proxy-authorization", "cookie", "set-cookie",
+       "content-encoding", "content-range"});
+  return std::ranges::any_of(names, [&](auto name) { return trailers.contains(name); });
 }
 
 int hex_digit(unsigned char byte) {

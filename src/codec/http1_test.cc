@@ -143,6 +143,9 @@ constexpr Row bad_chunks[] = {
     {"1\r\na\rx", "bad_chunk_end 400"},
     {"0\r\nContent-Length: 3\r\n\r\n", "forbidden_trailer 400"},
     {"0\r\nHost: x\r\n\r\n", "forbidden_trailer 400"},
+    {"0\r\nAuthorization: Basic eA==\r\n\r\n", "forbidden_trailer 400"},
+    {"0\r\ncookie: a=b\r\n\r\n", "forbidden_trailer 400"},
+    {"0\r\nX-Sum: 1\r\nConnection: x\r\n\r\n", "forbidden_trailer 400"},
     {"0\r\nbad name: x\r\n\r\n", "space_before_colon 400"},
     {"0\r\n\n", "bare_lf 400"},
 };

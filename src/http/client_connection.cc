@@ -6,7 +6,9 @@
 #include "http/read_buffer.h"
 #include "http/signal.h"
 #include "http/timed_io.h"
+#include "rt/combine.h"
 #include "rt/scope.h"
+#include "rt/sync.h"
 
 #include <array>
 #include <charconv>
@@ -21,6 +23,9 @@ namespace {
 // A body that is there at once and not larger goes out with its head before the response is looked
 // for; it fits into the buffers of a stream that was idle.
 constexpr std::size_t kInlineBodyBytes = 16 * 1024;
+
+// How long a body waits for a 100 (Continue) that was asked for.
+constexpr Duration kContinuePatience = std::chrono::seconds(1);
 
 bool expects_body(std::string_view method) {
   return method == "POST" || method == "PUT" || method == "PATCH";
@@ -63,6 +68,7 @@ struct ClientConnection::State {
         buffer(with.read_buffer_bytes),
         parser(with.head_limits),
         reader(on, buffer),
+        body_wanted(on),
         source_failed(on),
         sender(on) {}
 
@@ -71,7 +77,8 @@ struct ClientConnection::State {
   Error end(Error error);
   void response_complete();
   bool start_response();
-
+  bool may_switch() const;
+  rt::Task<void> until_wanted();
   rt::Task<void> send(Body& body, std::optional<std::string_view> first);
   rt::Task<bool> send_piece(std::string_view piece);
   bool frame_piece(std::string_view piece, const codec::Headers* trailers);
@@ -92,7 +99,7 @@ struct ClientConnection::State {
   std::uint64_t exchanges = 0;
   bool response_started = false;
   bool close_after = false;
-  bool upgrade_asked = false;
+  std::string upgrade_asked;  // the protocols; empty: none
   std::string method;
 
   // The request.
@@ -102,6 +109,7 @@ struct ClientConnection::State {
   std::optional<std::uint64_t> length_left;  // of the body; nothing: chunked
   std::uint64_t bytes_written = 0;
   bool sent = false;
+  rt::Event body_wanted;  // not set: the server is to ask for it first
   std::optional<Error> write_error;
   std::optional<Error> source_error;  // of the request's body
   Signal source_failed;
@@ -163,7 +171,8 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
   // Send the head, with a small body in the same write; a larger one beside what follows.
   self.begin(head, body);
   std::optional<Result<std::string_view>> first;
-  if (body != nullptr) first = read_at_once(*body);
+  const bool on_demand = body != nullptr && codec::expects_continue(head);
+  if (body != nullptr && !on_demand) first = read_at_once(*body);
   if (first && !*first) {
     self.fail_source(std::move(*first).error());
     co_return self.end(*self.source_error);
@@ -176,6 +185,7 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     if (!written) co_return self.end(std::move(written).error());
     self.sent = true;
   } else {
+    on_demand ? self.body_wanted.clear() : self.body_wanted.set();
     self.sender.spawn(self.send(*body, first ? std::optional(**first) : std::nullopt));
   }
 
@@ -188,6 +198,7 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     if (result.outcome == codec::HeadResult::Outcome::complete) {
       self.buffer.consume(result.consumed);
       if (self.head.status >= 200 || self.head.status == 101) break;
+      if (self.head.status == 100) self.body_wanted.set();
       if (++interim <= self.options.interim_responses_max) continue;
       co_return self.end(fail(Code::malformed, "too many interim responses"));
     }
@@ -200,6 +211,7 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     }
     self.response_started = true;
   }
+  if (on_demand && !self.body_wanted.is_set()) self.sender.cancel();  // it was decided without the body
   if (!self.start_response()) {
     co_return self.end(fail(Code::malformed, "switched protocols without being asked"));
   }
@@ -211,7 +223,7 @@ void ClientConnection::State::begin(const codec::RequestHead& request, Body* sou
   ++exchanges;
   response_started = false;
   close_after = request.headers.contains_token("connection", "close");
-  upgrade_asked = codec::is_upgrade(request);
+  upgrade_asked = codec::is_upgrade(request) ? request.headers.get("upgrade").value_or("") : "";
   method = request.method;
   bytes_written = 0;
   sent = false;
@@ -262,12 +274,28 @@ Error ClientConnection::State::end(Error error) {
   return error;
 }
 
+// Whether it is one of the protocols that were asked for.
+bool ClientConnection::State::may_switch() const {
+  codec::Headers asked;
+  asked.append("Upgrade", upgrade_asked);
+  const auto chosen = head.headers.get("upgrade");
+  return !upgrade_asked.empty() && chosen && asked.contains_token("upgrade", *chosen);
+}
+
+// Until the server asks for the body, or has said nothing for a while: it may not know of Expect
+// (RFC 9110 §10.1.1).
+rt::Task<void> ClientConnection::State::until_wanted() {
+  const Instant patience = loop.now() + kContinuePatience;
+  co_await rt::race(body_wanted.wait(), rt::detail::wait_until(loop, patience));
+  body_wanted.set();
+}
+
 // With the head read. False for an answer that nobody asked for.
 bool ClientConnection::State::start_response() {
   const codec::BodyFraming framing = codec::body_framing(head, method);
   switch (framing.kind) {
     case codec::BodyFraming::Kind::tunnel:
-      if (head.status == 101 && !upgrade_asked) return false;
+      if (head.status == 101 && !may_switch()) return false;
       phase = Phase::upgraded;
       reader.start(*stream, {}, options.head_limits, 0);
       return true;
@@ -300,6 +328,7 @@ rt::Task<Result<std::string_view>> ClientConnection::State::ResponseBody::read()
 // may still be there to be read: a server that refuses a body answers first and closes then.
 rt::Task<void> ClientConnection::State::send(Body& source, std::optional<std::string_view> first) {
   if (!first && !co_await send_piece({})) co_return;  // the head alone: the body takes its time
+  if (!body_wanted.is_set()) co_await until_wanted();
   for (;;) {
     if (!first) {
       auto piece = co_await source.read();

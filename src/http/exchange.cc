@@ -5,12 +5,20 @@
 
 #include "base/check.h"
 #include "http/date.h"
+#include "rt/sleep.h"
 #include "rt/sync.h"
 
 #include <charconv>
 #include <utility>
 
 namespace tulle::http {
+
+namespace {
+
+// How often it is looked whether a client that ended its direction has gone altogether.
+constexpr Duration kHalfClosedCheck = std::chrono::seconds(1);
+
+}  // namespace
 
 rt::Task<Result<void>> ServerConnection::Http1Exchange::send(
     const codec::ResponseHead& head, std::span<const std::string_view> body) {
@@ -233,7 +241,37 @@ rt::Task<void> ServerConnection::client_gone() {
     }
     const auto count = co_await TimedRead(loop_, *stream_, buffer_, 0, kNever);
     if (!count || *count == 0) input_ended_ = true;
+    input_reset_ = !count;
   }
+  const bool may_listen = options_.half_closed_timeout != Duration::zero();
+  if (may_listen && !input_reset_ && !reader_.failed()) co_await half_closed_client_gone();
+}
+
+// A client that has closed its socket looks like one that only ended its direction, until something
+// is sent to it: then its side answers with a reset. While it waits for a response a 100 (Continue)
+// is what may always be sent (RFC 9110 §15.2), but not to HTTP/1.0.
+rt::Task<void> ServerConnection::half_closed_client_gone() {
+  if (!exchange_.started() && !writing_ && minor_version_ >= 1) {
+    std::string_view probe = continue_response;
+    const auto sent = stream_->try_write(std::span(&probe, 1));
+    if (sent && (!*sent || **sent != probe.size())) {
+      phase_ = Phase::failed;
+      co_return;
+    }
+  }
+  std::uint64_t sent_before = body_bytes_sent_;
+  Instant moved_at = loop_.now();
+  for (;;) {
+    co_await rt::sleep(loop_, kHalfClosedCheck);
+    char byte = 0;
+    const auto read = stream_->try_read(std::span(&byte, 1));
+    if (read && !*read) break;
+    if (body_bytes_sent_ != std::exchange(sent_before, body_bytes_sent_)) moved_at = loop_.now();
+    const bool responding = exchange_.started();
+    if (!responding) moved_at = loop_.now();
+    if (loop_.now() - moved_at >= options_.half_closed_timeout) break;
+  }
+  input_reset_ = true;
 }
 
 }  // namespace tulle::http

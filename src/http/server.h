@@ -119,6 +119,9 @@ struct ServerOptions {
   Duration body_timeout = std::chrono::seconds(60);
   // Without the client taking a byte of what is being written.
   Duration write_timeout = std::chrono::seconds(60);
+  // How long nothing may move on a response whose client has ended its direction, which it may do
+  // and still listen (RFC 9112 §9.6). 0: such a client is taken for gone.
+  Duration half_closed_timeout = Duration::zero();
   // HTTP/2: requests under way on one connection.
   std::uint32_t concurrent_streams_max = 128;
   // What of an unread body is read and dropped to keep the connection; beyond, it is closed.

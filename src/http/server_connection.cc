@@ -11,12 +11,6 @@
 
 namespace tulle::http {
 
-namespace {
-
-constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
-
-}  // namespace
-
 int body_failure_status(Code code) {
   switch (code) {
     case Code::exhausted: return 413;

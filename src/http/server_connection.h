@@ -21,6 +21,8 @@ int body_failure_status(Code code);
 // The body of a refusal: status, phrase and reason.
 std::string refusal_text(int status, std::string_view why);
 
+inline constexpr std::string_view continue_response = "HTTP/1.1 100 Continue\r\n\r\n";
+
 class ServerConnection final {
  public:
   ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream, Handler& handler,
@@ -97,6 +99,7 @@ class ServerConnection final {
   rt::Task<Result<void>> flush(Phase then);
   rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade();
   rt::Task<void> client_gone();
+  rt::Task<void> half_closed_client_gone();
   std::string_view date();
 
   rt::Loop& loop_;
@@ -107,6 +110,7 @@ class ServerConnection final {
 
   ReadBuffer buffer_;
   bool input_ended_ = false;
+  bool input_reset_ = false;  // it ended by an error
   codec::RequestParser parser_;
   bool may_be_http2_ = true;           // no head was read yet
   std::optional<Instant> head_began_;  // when the first byte of a head was seen

@@ -31,7 +31,6 @@ void make_outgoing(codec::RequestHead& head) {
     upgrade = head.headers.get("Upgrade").value_or("");
   }
   codec::remove_hop_by_hop(head.headers);
-  head.headers.remove("Expect");  // answered on this side when the body is first read
   if (!upgrade.empty()) {
     head.headers.append("Connection", "upgrade");
     head.headers.append("Upgrade", upgrade);
@@ -45,6 +44,18 @@ void make_outgoing(codec::RequestHead& head) {
     head.target = std::move(origin);
   }
   head.minor_version = 1;
+}
+
+// Whoever is behind an Ingress learns who asked, and for what, from fields that only the Ingress
+// writes: what a client says of itself there is not believed.
+void set_forwarded(codec::Headers& headers, const Downstream& downstream) {
+  const std::string address = downstream.peer.ip.to_string();
+  const std::string host(headers.get("Host").value_or(""));
+  headers.remove("Forwarded");
+  headers.set("X-Forwarded-For", address);
+  headers.set("X-Forwarded-Host", host);
+  headers.set("X-Forwarded-Proto", "http");
+  headers.set("X-Real-IP", address);
 }
 
 int status_for(const Error& error) {
@@ -113,6 +124,8 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   record.path = codec::split_target(request.head.target).path;
   auto timeout = grpc_timeout(request.head);
   make_outgoing(request.head);
+  const bool is_ingress = downstream_.listener == mesh::ListenerKind::ingress;
+  if (is_ingress) set_forwarded(request.head.headers, downstream_);
   ReplayBody replay(request.body);
   Asked asked{.request = request, .exchange = exchange, .record = record, .replay = replay};
   asked.decided = route(request.head);

@@ -35,6 +35,125 @@ TEST_F(ProxyTest, a_busy_endpoint_gets_less) {
   EXPECT_THAT(counts(), testing::UnorderedElementsAre(1, 10));
 }
 
+TEST_F(ProxyTest, a_client_that_ends_its_direction_still_gets_its_answer) {
+  make_servers(1);
+  servers[0].world->delay = 10s;
+  for (const std::string_view version : {"HTTP/1.1", "HTTP/1.0"}) {
+    http::Wire wire = dial();
+    wire.say("GET / " + std::string(version) + "\r\nHost: world\r\n\r\n");
+    wire.half_close();
+    sim.advance(10s);
+    EXPECT_THAT(wire.hear(), EndsWith("\r\n\r\nworld-0")) << version;
+    EXPECT_TRUE(wire.ended());
+  }
+}
+
+TEST_F(ProxyTest, a_client_that_closes_while_it_waits_is_noticed_at_once) {
+  make_servers(1);
+  http::Wire wire = dial();
+  wire.say(request("/hang"));
+  wire.close();
+  sim.settle();
+  EXPECT_EQ(servers[0].world->cancelled, 1);
+}
+
+TEST_F(ProxyTest, a_response_to_a_client_that_ended_its_direction_goes_on_while_it_moves) {
+  make_servers(1);
+  http::Wire wire = dial();
+  wire.say(request("/stream"));
+  wire.half_close();
+  std::string heard;
+  for (int i = 0; i < 5; ++i) {
+    servers[0].world->pieces.push_back("piece");
+    sim.advance(3s);
+    heard += wire.hear();
+  }
+  wire.hear();
+  EXPECT_FALSE(wire.ended());
+  sim.advance(7s);
+  wire.hear();
+  EXPECT_TRUE(wire.ended()) << "nothing moved for too long";
+  int pieces = 0;
+  for (std::size_t at = heard.find("piece"); at != std::string::npos;
+       at = heard.find("piece", at + 1)) {
+    ++pieces;
+  }
+  EXPECT_EQ(pieces, 5);
+}
+
+// A client that asks first, and a server to be asked.
+class ExpectTest : public ProxyTest {
+ protected:
+  ExpectTest() {
+    wire.say(request("/", "POST", "Content-Length: 4\r\nExpect: 100-continue\r\n"));
+    EXPECT_EQ(wire.hear(), "");
+    EXPECT_THAT(server.hear(), testing::AllOf(HasSubstr("Expect: 100-continue"),
+                                              EndsWith("\r\n\r\n")));
+  }
+  std::unique_ptr<net::Listener> listen_alone() {
+    make_servers(1);
+    return listen_raw(0);
+  }
+  std::unique_ptr<net::Listener> listener = listen_alone();
+  http::Wire wire = dial();
+  http::Wire server = accept(*listener);
+};
+
+TEST_F(ExpectTest, the_client_is_told_to_go_on_when_the_server_says_so) {
+  server.say("HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(wire.hear(), "HTTP/1.1 100 Continue\r\n\r\n");
+  wire.say("body");
+  EXPECT_EQ(server.hear(), "body");
+  server.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  EXPECT_EQ(body_of(wire.hear()), "ok");
+}
+
+TEST_F(ExpectTest, a_server_that_declines_never_gets_the_body) {
+  server.say("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno");
+  const std::string response = wire.hear();
+  EXPECT_EQ(status_of(response), "417");
+  EXPECT_THAT(response, HasSubstr("Connection: close")) << "the body may follow or not";
+  sim.advance(2s);
+  EXPECT_EQ(server.hear(), "");
+  EXPECT_TRUE(server.ended());
+}
+
+TEST_F(ExpectTest, a_server_that_does_not_know_of_it_gets_the_body_after_a_second) {
+  sim.advance(1s);
+  EXPECT_EQ(wire.hear(), "HTTP/1.1 100 Continue\r\n\r\n");
+  wire.say("body");
+  EXPECT_EQ(server.hear(), "body");
+}
+
+TEST_F(ProxyTest, a_server_may_only_switch_to_a_protocol_that_was_asked_for) {
+  make_servers(1);
+  const auto listener = listen_raw(0);
+  http::Wire wire = dial();
+  http::Wire server = accept(*listener);
+  wire.say(request("/", "GET", "Connection: upgrade\r\nUpgrade: websocket\r\n"));
+  server.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+  EXPECT_EQ(status_of(wire.hear()), "502");
+}
+
+TEST_F(ProxyTest, behind_an_ingress_only_the_ingress_says_who_asked) {
+  make_servers(1);
+  auto table = std::make_shared<mesh::IngressTable>();
+  ASSERT_TRUE(table->set_default("default/i", {.service = {"default", "world"}, .port_number = 80}));
+  builder.set_ingress(std::move(table));
+  publish();
+  http::Wire wire(sim, sim.loop.run(network.connect({.to = at("127.0.0.1:8080")})).value());
+  wire.say(request("/", "GET",
+                   "X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n"
+                   "Connection: X-Forwarded-For, X-Real-IP\r\n"));
+  ASSERT_EQ(status_of(wire.hear()), "200");
+  const codec::Headers& seen = servers[0].world->last_headers;
+  EXPECT_EQ(seen.get("X-Forwarded-For"), seen.get("X-Real-IP"));
+  EXPECT_NE(seen.get("X-Forwarded-For"), "6.6.6.6");
+  EXPECT_EQ(seen.get("X-Forwarded-Host"), "world");
+  EXPECT_EQ(seen.get("X-Forwarded-Proto"), "http");
+  EXPECT_FALSE(seen.contains("Forwarded"));
+}
+
 TEST_F(ProxyTest, an_upgrade_to_http2_is_a_request_like_any_other) {
   make_servers(1);
   http::Wire wire = dial();
@@ -195,8 +314,11 @@ TEST_F(ProxyTest, a_client_that_leaves_cancels_what_it_asked_for) {
     http::Wire wire = dial();
     ask(wire, path);
     wire.close();
-    sim.advance(1ms);
-    servers[0].world->pieces.emplace_back("to nobody");
+    // The first piece finds the client gone, the next one the proxy.
+    for (int i = 0; i < 2; ++i) {
+      sim.advance(1ms);
+      servers[0].world->pieces.emplace_back("to nobody");
+    }
     sim.advance(1ms);
     servers[0].world->pieces.clear();
   }

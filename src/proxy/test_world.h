@@ -31,6 +31,7 @@ class World final : public http::Handler {
     ++requests;
     last_host = request.head.headers.get("Host").value_or("");
     last_http2 = request.http2;
+    last_headers = request.head.headers;
     last_upgrade = request.head.headers.contains("Upgrade");
     const std::string_view path = request.head.target;
     if (path == "/mirror") return mirror(request, exchange);
@@ -52,6 +53,7 @@ class World final : public http::Handler {
   int cancelled = 0;  // handlers that were dropped
   std::string last_host;
   bool last_http2 = false;
+  codec::Headers last_headers;
   bool last_upgrade = false;
   std::deque<std::string> pieces;  // what /stream writes next; an empty one ends it
 

@@ -20,7 +20,7 @@ class Worker final {
   struct Options {
     std::uint16_t capture_port = kCapturePort;
     FrontDoorOptions front_door = {};
-    http::ServerOptions server = {};
+    http::ServerOptions server = {.half_closed_timeout = std::chrono::seconds(5)};
   };
 
   // All must outlive the worker, which belongs to `loop`: every member is called there.
