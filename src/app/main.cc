@@ -30,6 +30,8 @@ struct Flags {
   std::string runtime;
   std::size_t workers = 0;
   std::string fast_path = "auto";
+  std::string dns_address;
+  std::vector<std::string> dns_stubs;
   std::string kubeconfig;
   int ready_fd = -1;
   bool verbose = false;
@@ -79,6 +81,18 @@ void add_fast_path(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_dns_stubs(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--dns-stub", flags.dns_stubs,
+                  "names of DOMAIN are asked of these resolvers; may be given again")
+      ->type_name("DOMAIN=ADDRESS[,ADDRESS]")
+      ->delimiter('\0')
+      ->check([](const std::string& text) {
+        const auto stub = dns::parse_stub_domain(text);
+        return stub ? std::string() : stub.error().message;
+      });
+}
+
 fastpath::Mode fast_path_mode(const Flags& flags) {
   if (flags.fast_path == "on") return fastpath::Mode::on;
   return flags.fast_path == "off" ? fastpath::Mode::off : fastpath::Mode::automatic;
@@ -95,6 +109,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   add_api_port(*up, flags);
   add_ports(*up, flags);
   add_fast_path(*up, flags);
+  add_dns_stubs(*up, flags);
   up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
   up->callback([&flags, &exit_code] {
     exit_code = run_up({.instance = flags.instance(),
@@ -103,6 +118,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .ingress_port = flags.ingress_port,
                         .admin_port = flags.admin_port,
                         .fast_path = flags.fast_path,
+                        .dns_stubs = flags.dns_stubs,
                         .runtime = flags.runtime});
   });
 }
@@ -147,6 +163,14 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
   add_data_dir(*proxy, flags);
   add_ports(*proxy, flags);
   add_fast_path(*proxy, flags);
+  add_dns_stubs(*proxy, flags);
+  proxy
+      ->add_option("--dns-address", flags.dns_address,
+                   "answer DNS for the host, too, at this address: 127.0.0.1:5353")
+      ->check([](const std::string& text) {
+        const auto address = SocketAddress::parse(text);
+        return address ? std::string() : address.error().message;
+      });
   proxy->add_option("--kubeconfig", flags.kubeconfig,
                     "without -f: the API to follow; default: that of the data directory");
   proxy->add_option("--workers", flags.workers, "event loops; 0: one per core")
@@ -160,6 +184,10 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     options.workers = flags.workers;
     options.fast_path = fast_path_mode(flags);
     options.ready_fd = flags.ready_fd;
+    if (!flags.dns_address.empty()) options.host_dns = *SocketAddress::parse(flags.dns_address);
+    for (const std::string& text : flags.dns_stubs) {
+      options.stub_domains.push_back(*dns::parse_stub_domain(text));
+    }
     if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
     if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};
     exit_code = run_proxy(options);

@@ -67,10 +67,18 @@ class ProxyRole final {
       options.proxy.front_door.workers = count;
       options.dns.address = options_.dns;
       options.dns.forwarder.resolvers = resolvers;
+      options.dns.forwarder.stub_domains = options_.stub_domains;
       options.seed = random_.next();
       options.hooks = fast_path_.hooks();
       TRY(auto worker, WorkerThread::start(loop_, metrics_, std::move(options)));
       workers_.push_back(std::move(worker));
+    }
+    if (options_.host_dns) {
+      workers_[0]->listen_dns(*options_.host_dns, [this](const Result<void>& outcome) {
+        if (outcome) return;
+        log::error("no DNS for the host; choose another address with --dns-address",
+                   {{"at", options_.host_dns->to_string()}, {"why", outcome.error().message}});
+      });
     }
     return {};
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "dns/forwarder.h"
 #include "fastpath/fast_path.h"
 #include "mesh/snapshot.h"
 
@@ -19,6 +20,8 @@ struct ProxyOptions {
   std::string admin_socket = {};            // Unix socket of the admin server
   std::optional<SocketAddress> admin = std::nullopt;  // and its TCP address
   std::optional<SocketAddress> ingress = std::nullopt;
+  std::optional<SocketAddress> host_dns = std::nullopt;  // DNS for the host, beside the pods'
+  std::vector<dns::StubDomain> stub_domains = {};
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
   mesh::Networks networks = {};
   std::size_t workers = 0;  // 0: one per core

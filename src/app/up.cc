@@ -123,6 +123,9 @@ class Up final {
     arguments.insert(arguments.begin(), "proxy");
     arguments.insert(arguments.end(), {"--admin-port", std::to_string(options_.admin_port),
                                        "--fast-path", options_.fast_path});
+    for (const std::string& stub : options_.dns_stubs) {
+      arguments.insert(arguments.end(), {"--dns-stub", stub});
+    }
     return {.name = "proxy", .arguments = std::move(arguments)};
   }
 

@@ -1,12 +1,14 @@
 #include "app/worker_thread.h"
 
+#include "net/pki.h"
+
 namespace tulle::app {
 
 WorkerThread::Parts::Parts(rt::Loop& loop, rt::EpollDriver& driver, proxy::Metrics& metrics,
                            const Options& options)
     : network(loop, driver, options.hooks),
       proxy(loop, network, Random(options.seed), metrics, options.proxy),
-      dns(loop, network, Random(~options.seed), options.dns) {}
+      dns(loop, network, Random(~options.seed), net::random_seed(), options.dns) {}
 
 Result<std::unique_ptr<WorkerThread>> WorkerThread::start(rt::Loop& home, proxy::Metrics& metrics,
                                                           Options options) {
@@ -37,6 +39,13 @@ void WorkerThread::listen_in(std::shared_ptr<const proxy::Pod> pod, Done done) {
     auto outcome = parts_->dns.listen_in(pod->uid, pod->name, pod->space);
     if (outcome) outcome = parts_->proxy.listen_in(pod);
     if (!outcome) parts_->dns.leave(pod->uid);
+    home_.post([done, outcome = std::move(outcome)] { done(outcome); });
+  });
+}
+
+void WorkerThread::listen_dns(const SocketAddress& address, Done done) {
+  thread_->post([this, address, done = std::move(done)] {
+    auto outcome = parts_->dns.listen_on_host(address);
     home_.post([done, outcome = std::move(outcome)] { done(outcome); });
   });
 }

@@ -29,6 +29,8 @@ class WorkerThread final {
   // Opens the pod's listeners here; `done` runs at home.
   void listen_in(std::shared_ptr<const proxy::Pod> pod, Done done);
   void leave(const std::string& uid, Done done);
+  // Answers DNS in the host's network, too; `done` runs at home.
+  void listen_dns(const SocketAddress& address, Done done);
 
  private:
   // What lives on the thread.

@@ -5,6 +5,7 @@
 // letters is kept, since a resolver may compare it; equals_ignoring_case() compares names.
 #pragma once
 
+#include "base/address.h"
 #include "base/result.h"
 
 #include <array>
@@ -49,6 +50,9 @@ inline constexpr std::uint16_t dns_class_in = 1;
 inline constexpr std::size_t dns_name_bytes_max = 255;     // on the wire
 inline constexpr std::size_t dns_label_bytes_max = 63;     //
 inline constexpr std::size_t dns_udp_bytes_default = 512;  // what a client without EDNS takes
+// What we send at most by UDP, so that nothing on the way cuts it into pieces (RFC 9715), and
+// whoever asks under another's address makes little of it.
+inline constexpr std::size_t dns_udp_bytes_sent_max = 1232;
 inline constexpr std::size_t dns_message_bytes_max = 65535;
 inline constexpr std::size_t dns_records_max = 4096;  // of one message
 
@@ -151,8 +155,8 @@ std::size_t dns_udp_bytes_max(const DnsMessage& query);
 // A response with the id, opcode, RD, CD, question and, if the query had one, EDNS of the query.
 DnsMessage dns_response_to(const DnsMessage& query);
 
-// "10.1.2.3" ⇄ "3.2.1.10.in-addr.arpa"; nothing for another name.
-std::string dns_reverse_name(const std::array<std::uint8_t, 4>& address);
-std::optional<std::array<std::uint8_t, 4>> dns_reverse_address(std::string_view name);
+// "10.1.2.3" ⇄ "3.2.1.10.in-addr.arpa", and below ip6.arpa (RFC 3596); nothing for another name.
+std::string dns_reverse_name(const IpAddress& address);
+std::optional<IpAddress> dns_reverse_address(std::string_view name);
 
 }  // namespace tulle::codec

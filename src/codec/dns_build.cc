@@ -236,7 +236,8 @@ Result<std::string> build_dns(const DnsMessage& message, std::size_t bytes_max) 
 
 std::size_t dns_udp_bytes_max(const DnsMessage& query) {
   if (!query.edns) return dns_udp_bytes_default;
-  return std::max<std::size_t>(dns_udp_bytes_default, query.edns->udp_bytes_max);
+  return std::clamp<std::size_t>(query.edns->udp_bytes_max, dns_udp_bytes_default,
+                                 dns_udp_bytes_sent_max);
 }
 
 DnsMessage dns_response_to(const DnsMessage& query) {
@@ -268,28 +269,69 @@ std::string name(DnsType type) {
   return fmt::format("TYPE{}", static_cast<unsigned>(type));
 }
 
-std::string dns_reverse_name(const std::array<std::uint8_t, 4>& address) {
-  return fmt::format("{}.{}.{}.{}.in-addr.arpa", address[3], address[2], address[1], address[0]);
+namespace {
+
+constexpr std::string_view reverse_v4 = ".in-addr.arpa";
+constexpr std::string_view reverse_v6 = ".ip6.arpa";
+
+// The labels before `suffix`, if `name` ends with it.
+std::optional<std::string_view> before(std::string_view name, std::string_view suffix) {
+  if (name.size() < suffix.size()) return std::nullopt;
+  const std::size_t size = name.size() - suffix.size();
+  if (!equals_ignoring_case(name.substr(size), suffix)) return std::nullopt;
+  return name.substr(0, size);
 }
 
-std::optional<std::array<std::uint8_t, 4>> dns_reverse_address(std::string_view name) {
-  static constexpr std::string_view suffix = ".in-addr.arpa";
-  if (name.size() < suffix.size()) return std::nullopt;
-  const std::size_t labels_size = name.size() - suffix.size();
-  if (!equals_ignoring_case(name.substr(labels_size), suffix)) return std::nullopt;
-  std::string_view labels = name.substr(0, labels_size);
-  std::array<std::uint8_t, 4> address{};
+std::optional<IpAddress> reverse_v4_address(std::string_view labels) {
+  std::array<std::uint8_t, 4> bytes{};
   for (std::size_t i = 4; i-- > 0;) {
     const std::string_view label = labels.substr(0, labels.find('.'));
     const char* const end = label.data() + label.size();
-    const auto [stop, error] = std::from_chars(label.data(), end, address[i]);
+    const auto [stop, error] = std::from_chars(label.data(), end, bytes[i]);
     if (label.empty() || error != std::errc{} || stop != end) return std::nullopt;
     if (label.size() > 1 && label.front() == '0') return std::nullopt;
     labels.remove_prefix(label.size());
     if (labels.empty() != (i == 0)) return std::nullopt;
     if (i > 0) labels.remove_prefix(1);
   }
-  return address;
+  return IpAddress::v4(bytes[0], bytes[1], bytes[2], bytes[3]);
+}
+
+// 32 hexadecimal digits, the last one first (RFC 3596 §2.5).
+std::optional<IpAddress> reverse_v6_address(std::string_view labels) {
+  constexpr std::size_t digits = 32;
+  if (labels.size() != 2 * digits - 1) return std::nullopt;
+  std::array<std::uint8_t, 16> bytes{};
+  for (std::size_t i = 0; i < digits; ++i) {
+    std::uint8_t digit = 0;
+    const char* const at = labels.data() + 2 * i;
+    const auto [stop, error] = std::from_chars(at, at + 1, digit, 16);
+    if (error != std::errc{} || (i + 1 < digits && at[1] != '.')) return std::nullopt;
+    bytes[15 - i / 2] |= static_cast<std::uint8_t>(i % 2 == 0 ? digit : digit << 4);
+  }
+  return IpAddress::v6(bytes);
+}
+
+}  // namespace
+
+std::string dns_reverse_name(const IpAddress& address) {
+  const auto& bytes = address.bytes();
+  std::string name;
+  if (address.is_v4()) {
+    name = fmt::format("{}.{}.{}.{}", bytes[3], bytes[2], bytes[1], bytes[0]);
+    return name.append(reverse_v4);
+  }
+  for (std::size_t i = bytes.size(); i-- > 0;) {
+    if (!name.empty()) name.push_back('.');
+    name += fmt::format("{:x}.{:x}", bytes[i] & 0xf, bytes[i] >> 4);
+  }
+  return name.append(reverse_v6);
+}
+
+std::optional<IpAddress> dns_reverse_address(std::string_view name) {
+  if (const auto labels = before(name, reverse_v4)) return reverse_v4_address(*labels);
+  if (const auto labels = before(name, reverse_v6)) return reverse_v6_address(*labels);
+  return std::nullopt;
 }
 
 }  // namespace tulle::codec

@@ -223,13 +223,31 @@ TEST(Dns, leaves_out_what_does_not_fit_and_says_so) {
 }
 
 TEST(Dns, reverse_names_go_both_ways) {
-  const std::array<std::uint8_t, 4> address = {10, 1, 20, 255};
-  EXPECT_EQ(dns_reverse_name(address), "255.20.1.10.in-addr.arpa");
-  EXPECT_EQ(dns_reverse_address("255.20.1.10.IN-ADDR.arpa"), address);
-  for (const std::string_view bad :
-       {"", "in-addr.arpa", "1.10.in-addr.arpa", "256.1.1.1.in-addr.arpa", "01.1.1.1.in-addr.arpa",
-        "1.1.1.1.1.in-addr.arpa", "x.1.1.1.in-addr.arpa", "1.1.1.1", ".1.1.1.in-addr.arpa"}) {
+  const IpAddress v4 = IpAddress::v4(10, 1, 20, 255);
+  EXPECT_EQ(dns_reverse_name(v4), "255.20.1.10.in-addr.arpa");
+  EXPECT_EQ(dns_reverse_address("255.20.1.10.IN-ADDR.arpa"), v4);
+  const IpAddress v6 = *IpAddress::parse("2001:db8::567:89ab");  // the example of RFC 3596
+  const std::string of_v6 =
+      "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+  EXPECT_EQ(dns_reverse_name(v6), of_v6);
+  EXPECT_EQ(dns_reverse_address(of_v6), v6);
+  for (const std::string& bad :
+       {std::string(), std::string("in-addr.arpa"), std::string("1.10.in-addr.arpa"),
+        std::string("256.1.1.1.in-addr.arpa"), std::string("01.1.1.1.in-addr.arpa"),
+        std::string("1.1.1.1.1.in-addr.arpa"), std::string("x.1.1.1.in-addr.arpa"),
+        std::string("1.1.1.1"), std::string(".1.1.1.in-addr.arpa"), std::string("1.ip6.arpa"),
+        "0." + of_v6, "g" + of_v6.substr(1), "b-" + of_v6.substr(2)}) {
     EXPECT_EQ(dns_reverse_address(bad), std::nullopt) << bad;
+  }
+}
+
+TEST(Dns, what_goes_back_by_udp_is_bounded_whatever_the_client_says) {
+  DnsMessage query;
+  EXPECT_EQ(dns_udp_bytes_max(query), 512U);
+  for (const auto& [said, sent] :
+       {std::pair{0, 512U}, {600, 600U}, {4096, 1232U}, {65535, 1232U}}) {
+    query.edns = DnsEdns{.udp_bytes_max = static_cast<std::uint16_t>(said)};
+    EXPECT_EQ(dns_udp_bytes_max(query), sent) << said;
   }
 }
 

@@ -11,12 +11,13 @@ namespace {
 constexpr std::size_t chunk_size_digits_max = 16;
 
 // RFC 9110 §6.5.1: what decides about framing, routing, who it is from or how the content is to be
-// read comes too late in a trailer, and a server that merges trailers into the head would believe it.
+// read comes too late in a trailer, and a server that merges trailers into the head would believe
+// it.
 bool has_forbidden_trailer(const Headers& trailers) {
   static constexpr auto names = std::to_array<std::string_view>(
       {"content-length", "transfer-encoding", "host", "connection", "upgrade", "te", "trailer",
-       "expect", "authorization", "proxy-authorization", "cookie", "set-cookie",
-       "content-encoding", "content-range"});
+       "expect", "authorization", "proxy-authorization", "cookie", "set-cookie", "content-encoding",
+       "content-range"});
   return std::ranges::any_of(names, [&](auto name) { return trailers.contains(name); });
 }
 

@@ -17,9 +17,9 @@ constexpr std::size_t kGapsMax = 64;
 // RFC 9113 §8.2.2: fields of a connection, which an HTTP/2 message must not have. Nor does it need
 // Expect: a body waits for nothing but the stream's window.
 bool is_connection_field(std::string_view name) {
-  static constexpr auto names = std::to_array<std::string_view>(
-      {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "host", "te",
-       "expect"});
+  static constexpr auto names =
+      std::to_array<std::string_view>({"connection", "keep-alive", "proxy-connection",
+                                       "transfer-encoding", "upgrade", "host", "te", "expect"});
   return std::ranges::any_of(names, [&](auto each) { return equals_ignoring_case(each, name); });
 }
 

@@ -288,11 +288,26 @@ std::optional<std::uint64_t> parse_content_length(std::string_view value) {
 
 void remove_hop_by_hop(Headers& headers) {
   // Who trusts these does so because the sender of the request cannot take them away.
-  static constexpr std::array kept = std::to_array<std::string_view>(
-      {"host", "content-length", "content-type", "content-encoding", "content-range",
-       "authorization", "cookie", "date", "expect", "via", "forwarded", "x-forwarded-for",
-       "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip", "x-request-id",
-       "traceparent", "tracestate", "idempotency-key"});
+  static constexpr std::array kept = std::to_array<std::string_view>({"host",
+                                                                      "content-length",
+                                                                      "content-type",
+                                                                      "content-encoding",
+                                                                      "content-range",
+                                                                      "authorization",
+                                                                      "cookie",
+                                                                      "date",
+                                                                      "expect",
+                                                                      "via",
+                                                                      "forwarded",
+                                                                      "x-forwarded-for",
+                                                                      "x-forwarded-host",
+                                                                      "x-forwarded-proto",
+                                                                      "x-forwarded-port",
+                                                                      "x-real-ip",
+                                                                      "x-request-id",
+                                                                      "traceparent",
+                                                                      "tracestate",
+                                                                      "idempotency-key"});
   const auto is_kept = [](std::string_view token) {
     return std::ranges::any_of(kept, [&](auto each) { return equals_ignoring_case(each, token); });
   };

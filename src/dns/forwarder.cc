@@ -28,7 +28,28 @@ bool answers(const codec::DnsMessage& response, const codec::DnsMessage& query) 
          codec::equals_ignoring_case(asked.name, told.name);
 }
 
+// RFC 2308 and 8020: that there is no such name is an answer.
+bool is_answer(codec::DnsRcode rcode) {
+  return rcode == codec::DnsRcode::no_error || rcode == codec::DnsRcode::name_error;
+}
+
+bool is_at_or_below(std::string_view name, std::string_view domain) {
+  if (name.size() < domain.size()) return false;
+  const std::string_view end = name.substr(name.size() - domain.size());
+  if (!codec::equals_ignoring_case(end, domain)) return false;
+  return name.size() == domain.size() || name[name.size() - domain.size() - 1] == '.';
+}
+
 }  // namespace
+
+const std::vector<SocketAddress>& Forwarder::resolvers_for(std::string_view name) const {
+  const StubDomain* longest = nullptr;
+  for (const StubDomain& stub : options_.stub_domains) {
+    if (!is_at_or_below(name, stub.domain)) continue;
+    if (longest == nullptr || stub.domain.size() > longest->domain.size()) longest = &stub;
+  }
+  return longest != nullptr ? longest->resolvers : options_.resolvers;
+}
 
 rt::Task<Result<codec::DnsMessage>> Forwarder::ask(codec::DnsQuestion question) {
   if (in_flight_ >= options_.in_flight_max) {
@@ -40,21 +61,49 @@ rt::Task<Result<codec::DnsMessage>> Forwarder::ask(codec::DnsQuestion question) 
   query.questions.push_back(std::move(question));
   query.edns.emplace();
   Error last = fail(Code::unavailable, "the host has no resolver");
-  for (const SocketAddress& resolver : options_.resolvers) {
-    query.id = static_cast<std::uint16_t>(random_.next());
-    auto answer =
-        co_await rt::with_deadline(loop_, loop_.now() + options_.timeout, ask_one(resolver, query));
-    if (answer && answer->rcode != codec::DnsRcode::server_failure) co_return answer;
-    last = answer ? fail(Code::unavailable, "SERVFAIL") : std::move(answer).error();
+  for (std::size_t round = 0; round < options_.rounds; ++round) {
+    for (const SocketAddress& resolver : resolvers_for(query.questions[0].name)) {
+      query.id = static_cast<std::uint16_t>(secret_.next());
+      auto answer = co_await rt::with_deadline(loop_, loop_.now() + options_.timeout,
+                                               ask_one(resolver, query));
+      if (answer && is_answer(answer->rcode)) co_return answer;
+      last = answer ? fail(Code::unavailable, "the resolver answers with an error")
+                    : std::move(answer).error();
+    }
   }
   co_return last;
 }
 
+std::string Forwarder::random_capitals(std::string name) {
+  std::uint64_t bits = 0;
+  int left = 0;
+  for (char& c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (!letter) continue;
+    if (left == 0) {
+      bits = secret_.next();
+      left = 64;
+    }
+    c = static_cast<char>((bits & 1) != 0 ? c & ~0x20 : c | 0x20);
+    bits >>= 1;
+    --left;
+  }
+  return name;
+}
+
 rt::Task<Result<codec::DnsMessage>> Forwarder::ask_one(SocketAddress resolver,
                                                        codec::DnsMessage query) {
+  std::string& name = query.questions[0].name;
+  const bool keeps_case = !change_case_.contains(resolver);
+  if (keeps_case) name = random_capitals(std::move(name));
   auto answer = co_await by_udp(resolver, query);
-  if (answer && answer->truncated) co_return co_await by_tcp(resolver, query);
-  co_return answer;
+  if (!answer) co_return answer;
+  const bool as_asked = answer->questions[0].name == name;
+  if (!answer->truncated && (as_asked || !keeps_case)) co_return answer;
+  // It may be forged, or the resolver may have other capitals of its own: TCP tells.
+  auto sure = co_await by_tcp(resolver, query);
+  if (sure && sure->questions[0].name != name) change_case_.insert(resolver);
+  co_return sure;
 }
 
 rt::Task<Result<codec::DnsMessage>> Forwarder::by_udp(SocketAddress resolver,
@@ -81,6 +130,33 @@ rt::Task<Result<codec::DnsMessage>> Forwarder::by_tcp(SocketAddress resolver,
   CO_TRY(auto answer, codec::parse_dns(answered));
   if (!answers(answer, query)) co_return fail(Code::malformed, "an answer to another question");
   co_return answer;
+}
+
+Result<StubDomain> parse_stub_domain(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  StubDomain stub{.domain = std::string(text.substr(0, equals))};
+  for (char& c : stub.domain) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  }
+  while (stub.domain.ends_with('.')) stub.domain.pop_back();
+  std::string_view rest = equals == std::string_view::npos ? "" : text.substr(equals + 1);
+  while (!rest.empty()) {
+    const std::size_t comma = rest.find(',');
+    const std::string_view one = rest.substr(0, comma);
+    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+    if (const auto ip = IpAddress::parse(one)) {
+      stub.resolvers.push_back({.ip = *ip, .port = kDnsPort});
+    } else if (const auto address = SocketAddress::parse(one)) {
+      stub.resolvers.push_back(*address);
+    } else {
+      return fail(Code::invalid_argument, "\"" + std::string(one) + "\" is not an address");
+    }
+  }
+  if (stub.domain.empty() || stub.resolvers.empty()) {
+    return fail(Code::invalid_argument,
+                "\"" + std::string(text) + "\": write DOMAIN=ADDRESS[,ADDRESS]…");
+  }
+  return stub;
 }
 
 std::vector<SocketAddress> parse_resolvers(std::string_view resolv_conf) {

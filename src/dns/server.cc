@@ -3,6 +3,7 @@
 #include "dns/message_stream.h"
 #include "mesh/snapshot_builder.h"
 #include "rt/combine.h"
+#include "rt/sync.h"
 
 #include <algorithm>
 #include <array>
@@ -14,7 +15,38 @@ namespace {
 constexpr std::size_t kUdpQueryBytesMax = 4096;
 constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
 
+// What is said to a message that cannot be read, if it is a question at all. Never longer than it.
+std::optional<std::string> complaint_about(std::string_view bytes) {
+  constexpr std::size_t kHeaderBytes = 12;
+  if (bytes.size() < kHeaderBytes) return std::nullopt;
+  const auto byte = [bytes](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  const bool is_response = (byte(2) & 0x80) != 0;
+  if (is_response) return std::nullopt;
+  const codec::DnsMessage complaint{.id = static_cast<std::uint16_t>(byte(0) << 8 | byte(1)),
+                                    .response = true,
+                                    .opcode = static_cast<std::uint8_t>(byte(2) >> 3 & 0x0f),
+                                    .rcode = codec::DnsRcode::format_error};
+  auto out = codec::build_dns(complaint);
+  if (!out) return std::nullopt;
+  return *std::move(out);
+}
+
 }  // namespace
+
+// One connection: questions are answered side by side, each when it is ready.
+struct Server::Conversation {
+  Conversation(rt::Loop& loop, net::Stream& over)
+      : stream(over),
+        room(loop, kQuestionsPerConnectionMax),
+        turn(loop, 1),
+        broken(loop),
+        answers(loop) {}
+  net::Stream& stream;
+  rt::Semaphore room;
+  rt::Semaphore turn;  // to write
+  rt::Event broken;    // nothing more is read
+  rt::Scope answers;
+};
 
 struct Server::Attached {
   Attached(rt::Loop& loop, mesh::ObjectName who)
@@ -26,26 +58,38 @@ struct Server::Attached {
   rt::Scope connections;
 };
 
-Server::Server(rt::Loop& loop, net::Network& network, Random random, ServerOptions options)
+Server::Server(rt::Loop& loop, net::Network& network, Random random, Random secret,
+               ServerOptions options)
     : loop_(loop),
       network_(network),
       random_(random),
       options_(std::move(options)),
-      forwarder_(loop, network, random_, options_.forwarder),
+      forwarder_(loop, network, secret, options_.forwarder),
+      cache_(loop, forwarder_, options_.cache),
       snapshot_(mesh::SnapshotBuilder().build()) {}
 
 Server::~Server() = default;
 
+Result<std::unique_ptr<Server::Attached>> Server::listen(mesh::ObjectName workload,
+                                                         const net::ListenOptions& options) {
+  auto attached = std::make_unique<Attached>(loop_, std::move(workload));
+  TRY(attached->udp, network_.bind_datagram(options));
+  TRY(attached->tcp, network_.listen(options));
+  attached->tasks.spawn(serve_udp(*attached));
+  attached->tasks.spawn(serve_tcp(*attached));
+  return attached;
+}
+
 Result<void> Server::listen_in(const std::string& uid, mesh::ObjectName workload,
                                net::NamespacePtr space) {
   leave(uid);
-  auto attached = std::make_unique<Attached>(loop_, std::move(workload));
-  const net::ListenOptions at{.at = options_.address, .in = std::move(space)};
-  TRY(attached->udp, network_.bind_datagram(at));
-  TRY(attached->tcp, network_.listen(at));
-  attached->tasks.spawn(serve_udp(*attached));
-  attached->tasks.spawn(serve_tcp(*attached));
-  attached_[uid] = std::move(attached);
+  TRY(attached_[uid],
+      listen(std::move(workload), {.at = options_.address, .in = std::move(space)}));
+  return {};
+}
+
+Result<void> Server::listen_on_host(const SocketAddress& address) {
+  TRY(attached_[""], listen({}, {.at = address}));
   return {};
 }
 
@@ -67,7 +111,10 @@ rt::Task<void> Server::serve_udp(Attached& attached) {
 
 rt::Task<void> Server::answer_udp(Attached& attached, std::string bytes, SocketAddress from) {
   auto query = codec::parse_dns(bytes);
-  if (!query) co_return;
+  if (!query) {
+    if (const auto complaint = complaint_about(bytes)) (void)attached.udp->send(*complaint, from);
+    co_return;
+  }
   const std::size_t bytes_max = codec::dns_udp_bytes_max(*query);
   const auto answered = co_await answer(attached, *std::move(query));
   if (!answered) co_return;
@@ -88,17 +135,39 @@ rt::Task<void> Server::serve_tcp(Attached& attached) {
 }
 
 rt::Task<void> Server::serve_stream(Attached& attached, std::unique_ptr<net::Stream> stream) {
+  Conversation conversation(loop_, *stream);
   for (;;) {
-    const auto bytes = co_await rt::with_deadline(loop_, loop_.now() + options_.tcp_idle_timeout,
-                                                  read_message(*stream));
-    if (!bytes) co_return;
-    auto query = codec::parse_dns(*bytes);
-    if (!query) co_return;
-    const auto answered = co_await answer(attached, *std::move(query));
-    if (!answered) co_return;
-    auto out = codec::build_dns(*answered);
-    if (!out || !co_await write_message(*stream, *std::move(out))) co_return;
+    auto outcome = co_await rt::race(
+        rt::with_deadline(loop_, loop_.now() + options_.tcp_idle_timeout, read_message(*stream)),
+        conversation.broken.wait());
+    if (outcome.index() == 1) break;
+    auto& bytes = std::get<0>(outcome);
+    if (!bytes) break;
+    // Who asks faster than it reads waits here.
+    auto room = co_await conversation.room.acquire();
+    conversation.answers.spawn(
+        answer_tcp(attached, conversation, *std::move(bytes), std::move(room)));
   }
+  co_await conversation.answers.idle();
+}
+
+rt::Task<void> Server::answer_tcp(Attached& attached, Conversation& conversation, std::string bytes,
+                                  rt::Semaphore::Permit room) {
+  const auto held = std::move(room);
+  auto query = codec::parse_dns(bytes);
+  std::optional<std::string> out;
+  if (!query) {
+    out = complaint_about(bytes);
+    conversation.broken.set();  // what follows is not to be trusted
+  } else if (const auto answered = co_await answer(attached, *std::move(query))) {
+    if (auto built = codec::build_dns(*answered)) out = *std::move(built);
+  }
+  if (!out) co_return;
+  const auto turn = co_await conversation.turn.acquire();
+  const auto written =
+      co_await rt::with_deadline(loop_, loop_.now() + options_.tcp_write_timeout,
+                                 write_message(conversation.stream, *std::move(out)));
+  if (!written) conversation.broken.set();
 }
 
 rt::Task<std::optional<codec::DnsMessage>> Server::answer(const Attached& attached,
@@ -126,7 +195,7 @@ rt::Task<codec::DnsMessage> Server::resolve(const Attached& attached, codec::Dns
   const codec::DnsQuestion question = response.questions[0];
   mesh::DnsAnswer own;
   {
-    const mesh::Workload* workload = snapshot_->workload(attached.workload);
+    const mesh::Workload* workload = snapshot_->workload(attached.workload);  // none: the host
     mesh::DnsQuery query{.name = question.name, .type = question.type};
     if (workload != nullptr) query.search_domains = workload->search_domains;
     own = mesh::resolve(*snapshot_, query);
@@ -143,7 +212,7 @@ rt::Task<codec::DnsMessage> Server::resolve(const Attached& attached, codec::Dns
     case mesh::DnsOutcome::forward: {
       codec::DnsQuestion onward = question;
       onward.name = own.forward_name;
-      auto forwarded = co_await forwarder_.ask(std::move(onward));
+      auto forwarded = co_await cache_.ask(std::move(onward));
       if (!forwarded) {
         response.rcode = codec::DnsRcode::server_failure;
         break;

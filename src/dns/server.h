@@ -2,11 +2,13 @@
 // Snapshot (mesh/dns_records.h); what is not the mesh's goes to the host's resolvers.
 #pragma once
 
+#include "dns/cache.h"
 #include "dns/forwarder.h"
 #include "mesh/dns_records.h"
 #include "mesh/snapshot.h"
 #include "net/network.h"
 #include "rt/scope.h"
+#include "rt/sync.h"
 
 #include <map>
 #include <memory>
@@ -16,18 +18,23 @@ namespace tulle::dns {
 
 inline constexpr std::size_t kQuestionsPerPodMax = 512;  // UDP, waiting for a resolver
 inline constexpr std::size_t kTcpConnectionsPerPodMax = 64;
+inline constexpr std::size_t kQuestionsPerConnectionMax = 32;  // TCP, answered side by side
 
 struct ServerOptions {
   SocketAddress address{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
   Duration tcp_idle_timeout = std::chrono::seconds(10);
+  Duration tcp_write_timeout = std::chrono::seconds(5);  // of one answer
   ForwarderOptions forwarder = {};
+  CacheOptions cache = {};
 };
 
 // Belongs to one loop.
 class Server final {
  public:
-  // `loop` and `network` must outlive the server.
-  Server(rt::Loop& loop, net::Network& network, Random random, ServerOptions options);
+  // `loop` and `network` must outlive the server. `random` orders answers, which everybody sees;
+  // `secret` is the forwarder's.
+  Server(rt::Loop& loop, net::Network& network, Random random, Random secret,
+         ServerOptions options);
   ~Server();
 
   void set_snapshot(mesh::SnapshotPtr snapshot) { snapshot_ = std::move(snapshot); }
@@ -36,14 +43,22 @@ class Server final {
   Result<void> listen_in(const std::string& uid, mesh::ObjectName workload,
                          net::NamespacePtr space);
   void leave(const std::string& uid);
+  // Answers whoever asks in the host's network. There is no search path then.
+  Result<void> listen_on_host(const SocketAddress& address);
 
  private:
   struct Attached;
+  struct Conversation;
+
+  Result<std::unique_ptr<Attached>> listen(mesh::ObjectName workload,
+                                           const net::ListenOptions& options);
 
   rt::Task<void> serve_udp(Attached& attached);
   rt::Task<void> answer_udp(Attached& attached, std::string query, SocketAddress from);
   rt::Task<void> serve_tcp(Attached& attached);
   rt::Task<void> serve_stream(Attached& attached, std::unique_ptr<net::Stream> stream);
+  rt::Task<void> answer_tcp(Attached& attached, Conversation& conversation, std::string bytes,
+                            rt::Semaphore::Permit room);
   // Nullopt: no answer at all, for what is no question.
   rt::Task<std::optional<codec::DnsMessage>> answer(const Attached& attached,
                                                     codec::DnsMessage query);
@@ -54,8 +69,9 @@ class Server final {
   Random random_;
   const ServerOptions options_;
   Forwarder forwarder_;
+  Cache cache_;
   mesh::SnapshotPtr snapshot_;
-  std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid
+  std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid; of the host: ""
 };
 
 }  // namespace tulle::dns

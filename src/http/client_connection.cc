@@ -211,7 +211,8 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     }
     self.response_started = true;
   }
-  if (on_demand && !self.body_wanted.is_set()) self.sender.cancel();  // it was decided without the body
+  if (on_demand && !self.body_wanted.is_set())
+    self.sender.cancel();  // it was decided without the body
   if (!self.start_response()) {
     co_return self.end(fail(Code::malformed, "switched protocols without being asked"));
   }

@@ -49,17 +49,22 @@ std::string dashed(const IpAddress& address) {
 }
 
 std::optional<IpAddress> parse_dashed(std::string_view label) {
-  std::string text(label);
-  std::ranges::replace(text, '-', '.');
-  auto address = IpAddress::parse(text);
-  return address ? std::optional(*address) : std::nullopt;
+  for (const char separator : {'.', ':'}) {
+    std::string text(label);
+    std::ranges::replace(text, '-', separator);
+    if (auto address = IpAddress::parse(text)) return *address;
+  }
+  return std::nullopt;
 }
 
 DnsRecord record(std::string_view owner, DnsType type, codec::DnsData data) {
   return {.name = std::string(owner), .type = type, .ttl_s = dns_ttl_s, .data = std::move(data)};
 }
 
+DnsType type_of(const IpAddress& address) { return address.is_v4() ? DnsType::a : DnsType::aaaa; }
+
 DnsRecord address_record(std::string_view owner, const IpAddress& address) {
+  if (address.is_v6()) return record(owner, DnsType::aaaa, codec::DnsAaaa{address.bytes()});
   codec::DnsA a;
   std::copy_n(address.bytes().begin(), 4, a.address.begin());
   return record(owner, DnsType::a, a);
@@ -91,7 +96,7 @@ class Lookup final {
   Found find_port(const Service& service, std::string_view port, std::string_view protocol);
 
   void add_address(const IpAddress& address) {
-    if (wants(DnsType::a) && address.is_v4()) {
+    if (wants(type_of(address))) {
       answer_.answers.push_back(address_record(owner_, address));
     }
   }
@@ -179,7 +184,9 @@ Found Lookup::find_port(const Service& service, std::string_view port_label,
                 port_label.substr(1) == port.name && protocol_label == protocol;
     if (!same) continue;
     if (wants(DnsType::srv)) add_srv(service, port);
-    return service.headless && port.pickable_count == 0 ? Found::nothing : Found::name;
+    // Of a headless service only what is ready is published, as of its addresses.
+    const bool any = port.pickable_count != 0 && port.endpoints[0].health == Health::ready;
+    return service.headless && !any ? Found::nothing : Found::name;
   }
   return Found::nothing;
 }
@@ -196,15 +203,19 @@ void Lookup::add_srv(const Service& service, const ServicePort& port) {
       answer_.additionals.push_back(std::move(glue));
     }
   };
-  for (const IpAddress& address : service.cluster_addresses) {
-    if (address.is_v4()) add(service_name, port.port, 1, address);
+  if (!service.cluster_addresses.empty()) {
+    add(service_name, port.port, 1, service.cluster_addresses[0]);
+    for (const IpAddress& address : std::span(service.cluster_addresses).subspan(1)) {
+      answer_.additionals.push_back(address_record(service_name, address));
+    }
   }
   if (!service.headless) return;
   for (const Endpoint& endpoint : port.pickable()) {
-    if (endpoint.health != Health::ready || !endpoint.address.ip.is_v4()) continue;
+    if (endpoint.health != Health::ready) continue;
     const auto& ip = endpoint.address.ip;
     std::string host = endpoint.hostname.empty() ? dashed(ip) : endpoint.hostname;
-    add(host + "." + service_name, endpoint.address.port, port.pickable_count, ip);
+    host.append(".").append(service_name);
+    add(host, endpoint.address.port, port.pickable_count, ip);
   }
 }
 
@@ -350,17 +361,11 @@ DnsAnswer resolve_forward(const Snapshot& snapshot, const DnsQuery& query, std::
   return answer ? *std::move(answer) : no_such_name(snapshot);
 }
 
-std::optional<IpAddress> reverse_address(std::string_view name) {
-  auto bytes = codec::dns_reverse_address(name);
-  if (!bytes) return std::nullopt;
-  return IpAddress::v4((*bytes)[0], (*bytes)[1], (*bytes)[2], (*bytes)[3]);
-}
-
 }  // namespace
 
 DnsAnswer resolve(const Snapshot& snapshot, const DnsQuery& query) {
   std::string name = to_lower(query.name);
-  auto reverse = reverse_address(name);
+  auto reverse = codec::dns_reverse_address(name);
   DnsAnswer answer =
       reverse ? resolve_reverse(snapshot, query, *reverse) : resolve_forward(snapshot, query, name);
   if (answer.outcome == DnsOutcome::answered && answer.answers.empty()) {

@@ -1,8 +1,8 @@
 // What DNS says about the mesh: a pure lookup over a Snapshot.
 //
-// Implements the Kubernetes DNS-based service discovery specification 1.1.0 for IPv4: A, SRV and
-// PTR for services, headless services, their endpoints and pods; CNAME for ExternalName. AAAA of
-// a name that exists is an empty answer.
+// Implements the Kubernetes DNS-based service discovery specification 1.1.0: A, AAAA, SRV and PTR
+// for services, headless services, their endpoints and pods; CNAME for ExternalName. A name that
+// exists without an address of the asked family has an empty answer.
 //
 // The search path is walked here, in one step, instead of by the client in up to five queries:
 //   - A name outside the cluster domain ("world", "world.default") is tried under each of the

@@ -87,8 +87,8 @@ class ExpectTest : public ProxyTest {
   ExpectTest() {
     wire.say(request("/", "POST", "Content-Length: 4\r\nExpect: 100-continue\r\n"));
     EXPECT_EQ(wire.hear(), "");
-    EXPECT_THAT(server.hear(), testing::AllOf(HasSubstr("Expect: 100-continue"),
-                                              EndsWith("\r\n\r\n")));
+    EXPECT_THAT(server.hear(),
+                testing::AllOf(HasSubstr("Expect: 100-continue"), EndsWith("\r\n\r\n")));
   }
   std::unique_ptr<net::Listener> listen_alone() {
     make_servers(1);
@@ -138,7 +138,8 @@ TEST_F(ProxyTest, a_server_may_only_switch_to_a_protocol_that_was_asked_for) {
 TEST_F(ProxyTest, behind_an_ingress_only_the_ingress_says_who_asked) {
   make_servers(1);
   auto table = std::make_shared<mesh::IngressTable>();
-  ASSERT_TRUE(table->set_default("default/i", {.service = {"default", "world"}, .port_number = 80}));
+  ASSERT_TRUE(
+      table->set_default("default/i", {.service = {"default", "world"}, .port_number = 80}));
   builder.set_ingress(std::move(table));
   publish();
   http::Wire wire(sim, sim.loop.run(network.connect({.to = at("127.0.0.1:8080")})).value());

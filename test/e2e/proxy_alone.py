@@ -64,13 +64,14 @@ class ProxyAlone:
         part.write_text(text)
         part.rename(self.manifests / name)
 
-    def start(self):
+    def start(self, *flags):
         binary = self.folder / "tulle"
         shutil.copy(BINARY, binary)
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 ["prlimit", "--nofile=256:4096", binary, "proxy", "-f", self.manifests,
-                 "--ingress-port", str(self.ingress_port), "--admin-port", "0", "--workers", "1"],
+                 "--ingress-port", str(self.ingress_port), "--admin-port", "0", "--workers", "1",
+                 *flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=NOBODY, group=NOBODY,
                 extra_groups=[])
 
