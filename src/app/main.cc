@@ -4,6 +4,7 @@
 #include "app/up.h"
 #include "base/log.h"
 #include "cli/completion.h"
+#include "cli/explain.h"
 #include "cli/image_command.h"
 #include "cli/status.h"
 #include "node/shim.h"
@@ -32,6 +33,8 @@ struct Flags {
   std::string fast_path = "auto";
   std::string dns_address;
   std::vector<std::string> dns_stubs;
+  std::vector<std::string> explain_namespaces;
+  cli::ExplainOptions explain;
   std::string kubeconfig;
   int ready_fd = -1;
   bool verbose = false;
@@ -93,6 +96,15 @@ void add_dns_stubs(CLI::App& command, Flags& flags) {
       });
 }
 
+void add_explain_namespaces(CLI::App& command, Flags& flags) {
+  command
+      .add_option(
+          "--explain-namespace", flags.explain_namespaces,
+          "pods of this namespace, too, may ask by the header x-tulle-explain why a request "
+          "went where it went; may be given again")
+      ->type_name("NAMESPACE");
+}
+
 fastpath::Mode fast_path_mode(const Flags& flags) {
   if (flags.fast_path == "on") return fastpath::Mode::on;
   return flags.fast_path == "off" ? fastpath::Mode::off : fastpath::Mode::automatic;
@@ -110,6 +122,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   add_ports(*up, flags);
   add_fast_path(*up, flags);
   add_dns_stubs(*up, flags);
+  add_explain_namespaces(*up, flags);
   up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
   up->callback([&flags, &exit_code] {
     exit_code = run_up({.instance = flags.instance(),
@@ -119,6 +132,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .admin_port = flags.admin_port,
                         .fast_path = flags.fast_path,
                         .dns_stubs = flags.dns_stubs,
+                        .explain_namespaces = flags.explain_namespaces,
                         .runtime = flags.runtime});
   });
 }
@@ -164,6 +178,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
   add_ports(*proxy, flags);
   add_fast_path(*proxy, flags);
   add_dns_stubs(*proxy, flags);
+  add_explain_namespaces(*proxy, flags);
   proxy
       ->add_option("--dns-address", flags.dns_address,
                    "answer DNS for the host, too, at this address: 127.0.0.1:5353")
@@ -183,6 +198,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     ProxyOptions options = proxy_source(flags);
     options.workers = flags.workers;
     options.fast_path = fast_path_mode(flags);
+    options.explain_namespaces = flags.explain_namespaces;
     options.ready_fd = flags.ready_fd;
     if (!flags.dns_address.empty()) options.host_dns = *SocketAddress::parse(flags.dns_address);
     for (const std::string& text : flags.dns_stubs) {
@@ -191,6 +207,27 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
     if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};
     exit_code = run_proxy(options);
+  });
+}
+
+void add_explain(CLI::App& app, Flags& flags, int& exit_code) {
+  CLI::App* explain = app.add_subcommand("explain", "Why a request goes where it goes");
+  explain->footer(
+      "Examples: tulle explain GET http://hello.localhost/\n"
+      "          tulle explain --from hello-7d9c4 -H 'X-User: ann' GET http://world/cart\n"
+      "Nothing is sent. With --from the name is looked up and the request caught as that pod's;\n"
+      "without, it comes through the Ingress.");
+  add_data_dir(*explain, flags);
+  explain->add_option("--from", flags.explain.from, "the calling pod")
+      ->type_name("[NAMESPACE/]POD");
+  explain->add_option("-H,--header", flags.explain.headers, "of the request; may be given again")
+      ->type_name("NAME: VALUE")
+      ->allow_extra_args(false);
+  explain->add_option("method", flags.explain.method, "of the request")->required();
+  explain->add_option("url", flags.explain.url, "http://HOST[:PORT]/PATH")->required();
+  explain->callback([&flags, &exit_code] {
+    flags.explain.data_dir = flags.instance().data_dir;
+    exit_code = cli::run_explain(flags.explain);
   });
 }
 
@@ -222,6 +259,7 @@ int main(int argc, char** argv) {
   CLI::App* status = app.add_subcommand("status", "One screen: services, endpoints, health");
   add_data_dir(*status, flags);
   status->callback([&] { exit_code = cli::run_status(flags.instance().data_dir); });
+  add_explain(app, flags, exit_code);
   cli::add_completion_command(app, exit_code);
   add_version(app);
   add_control(app, flags, exit_code);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "kubeclient/http_client.h"
 #include "kubeclient/kubeconfig.h"
+#include "mesh/snapshot_builder.h"
 #include "net/pki.h"
 #include "rt/process.h"
 
@@ -65,6 +66,7 @@ class ProxyRole final {
       options.proxy.front_door.ingress = options_.ingress;
       options.proxy.front_door.worker = i;
       options.proxy.front_door.workers = count;
+      options.proxy.explain_namespaces = options_.explain_namespaces;
       options.dns.address = options_.dns;
       options.dns.forwarder.resolvers = resolvers;
       options.dns.forwarder.stub_domains = options_.stub_domains;
@@ -86,8 +88,8 @@ class ProxyRole final {
   Result<void> start_admin() {
     if (!options_.admin_socket.empty()) {
       TRY(auto listener, network_.listen_unix(options_.admin_socket));
-      admin_servers_.push_back(std::make_unique<http::Server>(loop_, std::move(listener), admin_,
-                                                              http::Server::Options{}));
+      admin_servers_.push_back(std::make_unique<http::Server>(
+          loop_, std::move(listener), private_admin_, http::Server::Options{}));
     }
     if (options_.admin) {
       auto listener = network_.listen({.at = *options_.admin});
@@ -103,6 +105,7 @@ class ProxyRole final {
   }
 
   void publish(const mesh::SnapshotPtr& snapshot) {
+    snapshot_ = snapshot;
     metrics_.generation().set(static_cast<double>(snapshot->generation()));
     for (const auto& worker : workers_) worker->set_snapshot(snapshot);
   }
@@ -151,7 +154,13 @@ class ProxyRole final {
   obs::Registry metrics_registry_;
   proxy::Metrics metrics_{metrics_registry_};
   FastPathRole fast_path_{options_.fast_path, metrics_registry_};
-  Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }};
+  mesh::SnapshotPtr snapshot_ = mesh::SnapshotBuilder().build();  // the last published
+  Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }, nullptr};
+  // Behind the Unix socket, which only root can open.
+  Admin private_admin_{metrics_registry_, [this] { fast_path_.update_metrics(); },
+                       [this](const proxy::ImaginedRequest& imagined) {
+                         return proxy::explain_request(*snapshot_, imagined, loop_.now(), random_);
+                       }};
   std::vector<std::unique_ptr<http::Server>> admin_servers_;
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<kubeclient::HttpClient> client_;

@@ -23,6 +23,8 @@ struct ProxyOptions {
   std::optional<SocketAddress> host_dns = std::nullopt;  // DNS for the host, beside the pods'
   std::vector<dns::StubDomain> stub_domains = {};
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
+  // Whose pods may ask by x-tulle-explain why a request went where it went.
+  std::vector<std::string> explain_namespaces = {};
   mesh::Networks networks = {};
   std::size_t workers = 0;  // 0: one per core
   fastpath::Mode fast_path = fastpath::Mode::automatic;

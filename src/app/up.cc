@@ -126,6 +126,9 @@ class Up final {
     for (const std::string& stub : options_.dns_stubs) {
       arguments.insert(arguments.end(), {"--dns-stub", stub});
     }
+    for (const std::string& space : options_.explain_namespaces) {
+      arguments.insert(arguments.end(), {"--explain-namespace", space});
+    }
     return {.name = "proxy", .arguments = std::move(arguments)};
   }
 

@@ -14,8 +14,10 @@ struct UpOptions {
   std::uint16_t api_port = 6443;
   std::uint16_t ingress_port = 80;
   std::uint16_t admin_port = 15020;
-  std::string fast_path = "auto";           // as the flag of `tulle proxy`
-  std::vector<std::string> dns_stubs = {};  // as the flag of `tulle proxy`
+  std::string fast_path = "auto";  // as the flag of `tulle proxy`
+  // As the flags of `tulle proxy`.
+  std::vector<std::string> dns_stubs = {};
+  std::vector<std::string> explain_namespaces = {};
   std::string runtime = {};
 };
 

@@ -48,21 +48,23 @@ class Candidates final {
         // One throw per request: an endpoint that is looked at twice gets the same answer.
         dice_(policy_.slow_start.count() != 0 ? random.next() : 0) {}
 
-  bool allows(const Endpoint& endpoint) {
-    if (!excluded_.empty() && is_excluded(endpoint, excluded_)) return false;
+  bool allows(const Endpoint& endpoint) { return candidacy(endpoint) == Candidacy::may_be_picked; }
+
+  Candidacy candidacy(const Endpoint& endpoint) {
+    if (!excluded_.empty() && is_excluded(endpoint, excluded_)) return Candidacy::excluded;
     const std::uint32_t limit = policy_.circuit_breaking.requests_per_endpoint_max;
-    if (limit != 0 && in_flight(endpoint) >= limit) return false;
+    if (limit != 0 && in_flight(endpoint) >= limit) return Candidacy::full;
     switch (endpoint.state->outlier.standing(now_)) {
       case Standing::good: break;
       case Standing::probation:
-        if (in_flight(endpoint) != 0 && !ignores_ejection()) return false;
+        if (in_flight(endpoint) != 0 && !ignores_ejection()) return Candidacy::on_probation;
         break;
       case Standing::ejected:
-        if (!ignores_ejection()) return false;
+        if (!ignores_ejection()) return Candidacy::ejected;
         break;
     }
     const bool slowly = policy_.slow_start.count() != 0 && strictness_ == Strictness::all;
-    return !slowly || admits(endpoint);
+    return !slowly || admits(endpoint) ? Candidacy::may_be_picked : Candidacy::starting_slowly;
   }
 
   // False when nothing more can be let in.
@@ -294,10 +296,12 @@ Pick pick(const Service& service, const ServicePort& port, const PickRequest& re
   if (candidates == 0) return {.reason = PickReason::all_tried};
 
   Candidates allowed(service, port, request.excluded, now, random);
+  const std::uint64_t turn = port.state->turn.load(std::memory_order_relaxed);
   Choice choice = choose(service, allowed, request, random);
+  if (request.rehearsal) port.state->turn.store(turn, std::memory_order_relaxed);
   if (!choice.index) return {.reason = PickReason::all_busy, .candidates = candidates};
   const Endpoint& endpoint = port.endpoints[*choice.index];
-  if (service.client_affinity_timeout) {
+  if (service.client_affinity_timeout && !request.rehearsal) {
     port.state->affinity.bind(request.client, endpoint.address, *service.client_affinity_timeout,
                               now);
   }
@@ -305,6 +309,36 @@ Pick pick(const Service& service, const ServicePort& port, const PickRequest& re
           .reason = candidates == 1 ? PickReason::only_endpoint : choice.reason,
           .candidates = candidates,
           .in_flight = in_flight(endpoint)};
+}
+
+std::vector<Candidacy> candidacies(const Service& service, const ServicePort& port,
+                                   const PickRequest& request, Instant now, Random& random) {
+  Candidates allowed(service, port, request.excluded, now, random);
+  std::vector<Candidacy> all;
+  all.reserve(port.endpoints.size());
+  for (std::size_t i = 0; i < port.endpoints.size(); ++i) {
+    if (i < port.pickable_count) {
+      all.push_back(allowed.candidacy(port.endpoints[i]));
+    } else {
+      const bool draining = port.endpoints[i].health == Health::draining;
+      all.push_back(draining ? Candidacy::draining : Candidacy::not_ready);
+    }
+  }
+  return all;
+}
+
+std::string_view to_string(Candidacy candidacy) {
+  switch (candidacy) {
+    case Candidacy::may_be_picked: return "may be picked";
+    case Candidacy::not_ready: return "not ready";
+    case Candidacy::draining: return "draining, while others are ready";
+    case Candidacy::excluded: return "tried in vain for this request";
+    case Candidacy::ejected: return "ejected: it failed of late";
+    case Candidacy::on_probation: return "on probation, and busy with its one request";
+    case Candidacy::full: return "full: it has as many requests as its policy allows";
+    case Candidacy::starting_slowly: return "starting slowly, not this time";
+  }
+  return "";
 }
 
 std::uint64_t session_of(const Service& service, const Endpoint& endpoint) {

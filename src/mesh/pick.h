@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace tulle {
 class Random;
@@ -49,6 +50,8 @@ struct PickRequest {
   std::optional<std::uint64_t> hash = {};
   // The session that the request belongs to (session_of()); none, or unknown: as without.
   std::optional<std::uint64_t> session = {};
+  // Only to see what would be picked: neither the turn nor the affinity moves on.
+  bool rehearsal = false;
 };
 
 struct Pick {
@@ -63,6 +66,24 @@ struct Pick {
 // `port` is a port of `service`. Count the request with InFlight(pick.endpoint->state) at once.
 Pick pick(const Service& service, const ServicePort& port, const PickRequest& request, Instant now,
           Random& random);
+
+// Whether an endpoint may take a request, or why not.
+enum class Candidacy : std::uint8_t {
+  may_be_picked,
+  not_ready,
+  draining,         // while others are ready
+  excluded,         // tried in vain for this request
+  ejected,          // by outlier detection
+  on_probation,     // and busy with the one request that it may have
+  full,             // as many requests as its policy allows
+  starting_slowly,  // not this time
+};
+std::string_view to_string(Candidacy candidacy);  // "not ready"
+
+// Of every endpoint of the port, in order. What pick() leaves out for the better it may let in
+// again where nobody else is left; it does not where an endpoint is not ready, full or was tried.
+std::vector<Candidacy> candidacies(const Service& service, const ServicePort& port,
+                                   const PickRequest& request, Instant now, Random& random);
 
 // What a session at this endpoint of this service is called. Says nothing of the address to whoever
 // does not know the addresses there are.

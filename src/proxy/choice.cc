@@ -1,6 +1,7 @@
 #include "proxy/choice.h"
 
 #include "base/log.h"
+#include "proxy/explain.h"
 #include "proxy/request_key.h"
 
 #include <algorithm>
@@ -70,6 +71,11 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
                       context.loop.now(), context.random);
   }
   record.pick_reason = mesh::to_string(pick.reason);
+  if (request.reasons != nullptr) {
+    *request.reasons = explain_choice(
+        decision, *request.routed, pick_request(policy, downstream, request),
+        mesh::explain(pick, service, *decision.port), context.loop.now(), context.random);
+  }
   Choice choice{.reason = pick.reason, .policy = service.policy};
   if (!pick) {
     choice.status = kServiceUnavailable;

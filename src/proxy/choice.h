@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace tulle::proxy {
 
@@ -41,6 +43,9 @@ struct ChoiceRequest {
   const codec::RequestHead* head = nullptr;   // null: a TCP connection
   std::span<const SocketAddress> tried = {};  // not again
   std::optional<Chosen> chosen = std::nullopt;
+  // Where somebody wants to know: what the decision was about, and where the reasons go.
+  const mesh::RouteRequest* routed = nullptr;
+  std::vector<std::string>* reasons = nullptr;
 };
 
 // An endpoint of the service that `decision` names.

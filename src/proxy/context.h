@@ -8,6 +8,9 @@
 #include "proxy/metrics.h"
 #include "proxy/upstreams.h"
 
+#include <string>
+#include <vector>
+
 namespace tulle::proxy {
 
 // Owned by the worker, which outlives its flows. Belongs to the worker's loop.
@@ -17,7 +20,8 @@ struct Context {
   Random& random;
   Metrics& metrics;
   const http::ServerOptions& server_options;
-  mesh::SnapshotPtr snapshot;  // the one in use; never null
+  const std::vector<std::string>& explain_namespaces;  // whose pods may ask by x-tulle-explain
+  mesh::SnapshotPtr snapshot;                          // the one in use; never null
 };
 
 struct Downstream {

@@ -2,6 +2,7 @@
 
 #include "codec/url.h"
 #include "proxy/admission.h"
+#include "proxy/explain.h"
 #include "proxy/grpc.h"
 #include "proxy/replay_body.h"
 #include "proxy/request_key.h"
@@ -17,6 +18,7 @@ namespace tulle::proxy {
 
 namespace {
 
+constexpr std::string_view kExplainField = "x-tulle-explain";
 constexpr int kSwitchingProtocols = 101;
 constexpr int kBadGateway = 502;
 constexpr int kServiceUnavailable = 503;
@@ -96,6 +98,8 @@ struct HttpFlow::Asked {
   bool fresh = false;                            // an idle connection was stale: make a new one
   mesh::RetryLease lease = {};
   Error last = {};
+  bool wants_reasons = false;
+  std::vector<std::string> reasons = {};  // of the last choice
 
   const mesh::Policy& the_policy() const { return policy ? *policy : mesh::Policy::none(); }
   const codec::RequestHead& head() const { return request.head; }
@@ -128,6 +132,7 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   if (is_ingress) set_forwarded(request.head.headers, downstream_);
   ReplayBody replay(request.body);
   Asked asked{.request = request, .exchange = exchange, .record = record, .replay = replay};
+  asked.wants_reasons = take_explain_field(request.head.headers);
   asked.decided = route(request.head);
   if (asked.decided->service != nullptr) asked.policy = asked.decided->service->policy;
   if (const auto limit = asked.the_policy().timeouts.request) {
@@ -142,6 +147,20 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   record.total = context_.loop.now() - start;
   record.bytes_to_downstream = exchange.body_bytes_sent();
   requests_.record(record);
+}
+
+// Whether the client may know why its request goes where it goes, and asks: it sits on this
+// machine, or in a pod of a namespace that may. Then the field has done its work.
+bool HttpFlow::take_explain_field(codec::Headers& headers) const {
+  const auto field = headers.get(kExplainField);
+  if (!field || *field != "1") return false;
+  const bool from_pod = downstream_.listener == mesh::ListenerKind::capture;
+  const std::string space = downstream_.workload.substr(0, downstream_.workload.find('/'));
+  const auto& allowed = context_.explain_namespaces;
+  const bool may = from_pod ? std::ranges::find(allowed, space) != allowed.end()
+                            : downstream_.peer.ip.is_loopback();
+  if (may) headers.remove(kExplainField);
+  return may;
 }
 
 mesh::RouteRequest HttpFlow::route_request(const codec::RequestHead& head) const {
@@ -160,16 +179,24 @@ mesh::Decision HttpFlow::route(const codec::RequestHead& head) const {
 Choice HttpFlow::choose(Asked& asked) {
   const auto decided = std::exchange(asked.decided, std::nullopt);
   const mesh::Decision decision = decided ? *decided : route(asked.head());
+  const mesh::RouteRequest routed = route_request(asked.head());
   if (decision.target() != mesh::RouteTarget::service) {
     Choice none;
+    if (asked.wants_reasons) {
+      asked.reasons =
+          explain_choice(decision, routed, {}, {}, context_.loop.now(), context_.random);
+    }
     asked.record.route_reason = mesh::to_string(decision.reason);
     none.status = decision.status != 0 ? decision.status : kServiceUnavailable;
-    none.why = mesh::explain(decision, route_request(asked.head()));
+    none.why = mesh::explain(decision, routed);
     return none;
   }
   const std::vector<SocketAddress> tried = asked.asked_already();
-  ChoiceRequest request{
-      .head = &asked.head(), .tried = tried, .chosen = std::exchange(chosen_, std::nullopt)};
+  ChoiceRequest request{.head = &asked.head(),
+                        .tried = tried,
+                        .chosen = std::exchange(chosen_, std::nullopt),
+                        .routed = &routed,
+                        .reasons = asked.wants_reasons ? &asked.reasons : nullptr};
   Choice choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
   if (choice.reason == mesh::PickReason::all_tried && asked.last_asked) {
     request.tried = asked.refused_by;
@@ -404,6 +431,7 @@ rt::Task<void> HttpFlow::answer(Asked& asked, int status, std::string why) {
     why.push_back('\n');
   }
   head.headers.append("Server", "tulle");
+  for (const std::string& reason : asked.reasons) head.headers.append(kExplainField, reason);
   const auto sent = co_await asked.exchange.send(head, why);
   if (!sent) asked.record.error += "; the client went away";
 }
@@ -430,6 +458,7 @@ rt::Task<Result<void>> HttpFlow::relay(Asked& asked, Tried& tried) {
   if (tried.choice.new_session) {
     write_session(*tried.choice.policy->session, *tried.choice.new_session, head.headers);
   }
+  for (const std::string& reason : asked.reasons) head.headers.append(kExplainField, reason);
   const auto first = co_await first_piece(response.body);
   if (!first) {
     co_await answer(asked, kBadGateway, first.error().message);

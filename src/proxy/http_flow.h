@@ -24,6 +24,7 @@ class HttpFlow final : public http::Handler {
   struct Asked;  // one request, and how far it is
   struct Tried;  // what came of one attempt
 
+  bool take_explain_field(codec::Headers& headers) const;
   mesh::RouteRequest route_request(const codec::RequestHead& head) const;
   mesh::Decision route(const codec::RequestHead& head) const;
   Choice choose(Asked& asked);

@@ -27,6 +27,7 @@ Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& me
                .random = random_,
                .metrics = metrics,
                .server_options = options_.server,
+               .explain_namespaces = options_.explain_namespaces,
                .snapshot = mesh::SnapshotBuilder().build()},
       front_door_(context_, network, options_.front_door) {}
 

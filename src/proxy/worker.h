@@ -20,6 +20,7 @@ class Worker final {
   struct Options {
     std::uint16_t capture_port = kCapturePort;
     FrontDoorOptions front_door = {};
+    std::vector<std::string> explain_namespaces = {};  // beside the host
     http::ServerOptions server = {.half_closed_timeout = std::chrono::seconds(5)};
   };
 

@@ -1,0 +1,188 @@
+#include "proxy/explain.h"
+
+#include "base/format.h"
+#include "codec/url.h"
+#include "mesh/dns_records.h"
+#include "proxy/request_key.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tulle::proxy {
+
+namespace {
+
+constexpr std::size_t kCandidatesShownMax = 32;
+
+std::string duration_text(Duration duration) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
+}
+
+std::string describe_hash(const mesh::HashOn& on) {
+  using Type = mesh::HashOn::Type;
+  switch (on.type) {
+    case Type::client_address: return " by the client's address";
+    case Type::header: return " by header " + on.name;
+    case Type::cookie: return " by cookie " + on.name;
+    case Type::query_parameter: return " by query parameter " + on.name;
+    case Type::path: return " by path";
+  }
+  return "";
+}
+
+std::string line(std::string_view about, std::string_view text) {
+  return fmt::format("{:<10} {}", about, text);
+}
+
+std::string candidate_line(const mesh::Endpoint& endpoint, mesh::Candidacy candidacy) {
+  const std::string workload = endpoint.workload.empty() ? "" : " " + endpoint.workload.to_string();
+  return line("endpoint", fmt::format("{}{}, weight {}, {} in flight: {}",
+                                      endpoint.address.to_string(), workload, endpoint.weight,
+                                      endpoint.state->in_flight.load(std::memory_order_relaxed),
+                                      mesh::to_string(candidacy)));
+}
+
+// Who decides: what to look at, or change, when it is not what one wants.
+std::string objects_line(const mesh::Decision& decision) {
+  const mesh::Service& service = *decision.service;
+  std::string text;
+  if (!decision.rule.empty()) text += fmt::format("Ingress {}, ", decision.rule);
+  text += fmt::format("Service {0}, EndpointSlices with kubernetes.io/service-name={1}",
+                      service.name.to_string(), service.name.name);
+  if (service.policy) text += ", TrafficPolicy " + service.policy->name;
+  return line("objects", text);
+}
+
+struct Callee {
+  mesh::RouteRequest route;
+  std::vector<std::string> lines;
+};
+
+// The address behind a name, as the pod's DNS answers it.
+Result<SocketAddress> look_up(const mesh::Snapshot& snapshot, const mesh::Workload& caller,
+                              const codec::HostPort& to, std::vector<std::string>& lines) {
+  const std::uint16_t port = to.port.value_or(80);
+  if (const auto ip = IpAddress::parse(to.host)) return SocketAddress{.ip = *ip, .port = port};
+  const mesh::DnsAnswer answer =
+      mesh::resolve(snapshot, {.name = to.host, .search_domains = caller.search_domains});
+  for (const codec::DnsRecord& record : answer.answers) {
+    const auto* a = std::get_if<codec::DnsA>(&record.data);
+    if (a == nullptr) continue;
+    const auto& bytes = a->address;
+    const IpAddress ip = IpAddress::v4(bytes[0], bytes[1], bytes[2], bytes[3]);
+    lines.push_back(line("name", fmt::format("{} is {}", to.host, ip.to_string())));
+    return SocketAddress{.ip = ip, .port = port};
+  }
+  return failf(Code::not_found, "{} is no name of the mesh; the host's resolvers are asked for it",
+               to.host);
+}
+
+}  // namespace
+
+std::string describe(const mesh::Policy& policy) {
+  std::vector<std::string> parts;
+  if (policy.load_balancing) {
+    parts.push_back(std::string(mesh::to_string(*policy.load_balancing)) +
+                    (policy.hash_on ? describe_hash(*policy.hash_on) : ""));
+  }
+  if (policy.session) parts.push_back("sessions by " + policy.session->name);
+  const auto add_time = [&](std::string_view name, const std::optional<Duration>& time) {
+    if (time) parts.push_back(fmt::format("{} {}", name, duration_text(*time)));
+  };
+  add_time("request", policy.timeouts.request);
+  add_time("perTry", policy.timeouts.per_try);
+  add_time("connect", policy.timeouts.connect);
+  add_time("idle", policy.timeouts.idle);
+  add_time("stream", policy.timeouts.stream);
+  std::string retries = fmt::format("{} retries", policy.retry.attempts);
+  if (!policy.retry.codes.empty()) {
+    retries += fmt::format(" of {}", fmt::join(policy.retry.codes, " "));
+  }
+  parts.push_back(std::move(retries));
+  if (policy.circuit_breaking.requests_max != 0) {
+    parts.push_back(fmt::format("at most {} requests", policy.circuit_breaking.requests_max));
+  }
+  if (policy.circuit_breaking.requests_per_endpoint_max != 0) {
+    parts.push_back(fmt::format("at most {} requests per endpoint",
+                                policy.circuit_breaking.requests_per_endpoint_max));
+  }
+  if (policy.hedging_percentile != 0) {
+    parts.push_back(fmt::format("hedging after p{}", policy.hedging_percentile));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::vector<std::string> explain_choice(const mesh::Decision& decision,
+                                        const mesh::RouteRequest& request,
+                                        const mesh::PickRequest& by, std::string_view picked,
+                                        Instant now, Random& random) {
+  std::vector<std::string> lines;
+  lines.push_back(line("route", mesh::explain(decision, request)));
+  if (decision.target() != mesh::RouteTarget::service) return lines;
+  const mesh::Service& service = *decision.service;
+  const mesh::ServicePort& port = *decision.port;
+  const std::string policy = service.policy
+                                 ? service.policy->name + ": " + describe(*service.policy)
+                                 : "none: " + std::string(mesh::to_string(service.load_balancing));
+  lines.push_back(line("policy", policy));
+  lines.push_back(line("pick", picked));
+  const auto all = mesh::candidacies(service, port, by, now, random);
+  const std::size_t shown = std::min(all.size(), kCandidatesShownMax);
+  for (std::size_t i = 0; i < shown; ++i) {
+    lines.push_back(candidate_line(port.endpoints[i], all[i]));
+  }
+  if (shown < all.size()) {
+    lines.push_back(line("endpoint", fmt::format("and {} more", all.size() - shown)));
+  }
+  lines.push_back(objects_line(decision));
+  return lines;
+}
+
+Result<std::string> explain_request(const mesh::Snapshot& snapshot, const ImaginedRequest& imagined,
+                                    Instant now, Random& random) {
+  const codec::Target target = codec::split_target(imagined.url);
+  if (target.authority.empty()) {
+    return failf(Code::invalid_argument, "\"{}\" is no URL: write http://HOST/PATH", imagined.url);
+  }
+  TRY(const codec::HostPort to, codec::parse_host_port(target.authority));
+  std::vector<std::string> lines;
+  codec::RequestHead head{.method = imagined.method, .headers = imagined.headers};
+  head.target = std::string(target.path);
+  if (target.has_query) head.target.append("?").append(target.query);
+  if (!head.headers.contains("Host")) head.headers.append("Host", target.authority);
+  const std::string host(*head.headers.get("Host"));
+
+  mesh::RouteRequest request{.listener = mesh::ListenerKind::ingress,
+                             .host = host,
+                             .path = target.path,
+                             .method = head.method};
+  mesh::PickRequest by{.client = IpAddress::v4(127, 0, 0, 1), .rehearsal = true};
+  if (!imagined.from.empty()) {
+    const std::size_t slash = imagined.from.find('/');
+    const bool has_namespace = slash != std::string::npos;
+    const std::string space = has_namespace ? imagined.from.substr(0, slash) : "default";
+    const std::string pod = has_namespace ? imagined.from.substr(slash + 1) : imagined.from;
+    const mesh::Workload* caller = snapshot.workload(mesh::ObjectNameView{space, pod});
+    if (caller == nullptr) return failf(Code::not_found, "there is no pod {}/{}", space, pod);
+    TRY(request.destination, look_up(snapshot, *caller, to, lines));
+    request.listener = mesh::ListenerKind::capture;
+    if (caller->address) by.client = *caller->address;
+  }
+  const mesh::Decision decision = mesh::route(snapshot, request);
+  std::string picked;
+  if (decision.target() == mesh::RouteTarget::service) {
+    const mesh::Policy& policy = decision.service->the_policy();
+    if (policy.hash_on) by.hash = hash_key(*policy.hash_on, &head, by.client);
+    if (policy.session) by.session = read_session(*policy.session, head.headers);
+    const mesh::Pick pick = mesh::pick(*decision.service, *decision.port, by, now, random);
+    picked = mesh::explain(pick, *decision.service, *decision.port);
+  }
+  for (std::string& each : explain_choice(decision, request, by, picked, now, random)) {
+    lines.push_back(std::move(each));
+  }
+  return fmt::format("{}\n", fmt::join(lines, "\n"));
+}
+
+}  // namespace tulle::proxy
