@@ -27,6 +27,7 @@ struct Flags {
   std::vector<std::string> manifests;
   std::uint16_t api_port = 6443;
   std::uint16_t ingress_port = 80;
+  std::uint16_t ingress_tls_port = 443;
   std::uint16_t admin_port = 15020;
   std::string runtime;
   std::size_t workers = 0;
@@ -66,6 +67,10 @@ void add_api_port(CLI::App& command, Flags& flags) {
 
 void add_ports(CLI::App& command, Flags& flags) {
   command.add_option("--ingress-port", flags.ingress_port, "port of Ingress on 127.0.0.1")
+      ->capture_default_str();
+  command
+      .add_option("--ingress-tls-port", flags.ingress_tls_port,
+                  "port of Ingress over TLS on 127.0.0.1, where an Ingress has it; 0: none")
       ->capture_default_str();
   command
       .add_option("--admin-port", flags.admin_port,
@@ -129,6 +134,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .manifests = flags.manifests,
                         .api_port = flags.api_port,
                         .ingress_port = flags.ingress_port,
+                        .ingress_tls_port = flags.ingress_tls_port,
                         .admin_port = flags.admin_port,
                         .fast_path = flags.fast_path,
                         .dns_stubs = flags.dns_stubs,
@@ -205,6 +211,9 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
       options.stub_domains.push_back(*dns::parse_stub_domain(text));
     }
     if (flags.admin_port != 0) options.admin = {.ip = loopback, .port = flags.admin_port};
+    if (flags.ingress_tls_port != 0) {
+      options.ingress_tls = {.ip = loopback, .port = flags.ingress_tls_port};
+    }
     if (flags.ingress_port != 0) options.ingress = {.ip = loopback, .port = flags.ingress_port};
     exit_code = run_proxy(options);
   });

@@ -121,6 +121,8 @@ class Up final {
   SupervisedProcess::Options proxy_options() const {
     std::vector<std::string> arguments = common();
     arguments.insert(arguments.begin(), "proxy");
+    arguments.insert(arguments.end(),
+                     {"--ingress-tls-port", std::to_string(options_.ingress_tls_port)});
     arguments.insert(arguments.end(), {"--admin-port", std::to_string(options_.admin_port),
                                        "--fast-path", options_.fast_path});
     for (const std::string& stub : options_.dns_stubs) {

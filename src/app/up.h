@@ -13,6 +13,7 @@ struct UpOptions {
   std::vector<std::string> manifests = {};  // files and folders
   std::uint16_t api_port = 6443;
   std::uint16_t ingress_port = 80;
+  std::uint16_t ingress_tls_port = 443;
   std::uint16_t admin_port = 15020;
   std::string fast_path = "auto";  // as the flag of `tulle proxy`
   // As the flags of `tulle proxy`.

@@ -22,6 +22,7 @@ std::string_view to_string(Kind kind) {
     case Kind::ingress: return "Ingress";
     case Kind::ingress_class: return "IngressClass";
     case Kind::traffic_policy: return "TrafficPolicy";
+    case Kind::secret: return "Secret";
   }
   return "";
 }
@@ -47,6 +48,7 @@ void Compiler::upsert(Kind kind, const boost::json::object& object) {
       dirty_ingress_ = true;
       break;
     case Kind::traffic_policy: upsert_policy(name, object, found); break;
+    case Kind::secret: upsert_secret(name, object); break;
   }
   if (found.empty()) {
     problems_.erase({kind, name});
@@ -70,6 +72,9 @@ void Compiler::remove(Kind kind, const mesh::ObjectName& name) {
       if (ingress_classes_.erase(name) > 0) dirty_ingress_ = true;
       break;
     case Kind::traffic_policy: remove_policy(name); break;
+    case Kind::secret:
+      if (certificates_.erase(name) > 0) dirty_ingress_ = true;
+      break;
   }
 }
 
@@ -254,9 +259,58 @@ bool Compiler::is_ours(const IngressFacts& ingress) const {
   });
 }
 
+// Of most secrets nothing is kept.
+void Compiler::upsert_secret(const mesh::ObjectName& name, const boost::json::object& object) {
+  auto certificate = read_certificate(object);
+  const auto before = certificates_.find(name);
+  const bool known = before != certificates_.end();
+  if (!certificate) {
+    if (known) remove(Kind::secret, name);
+    return;
+  }
+  if (known && *before->second == *certificate) return;
+  certificates_.insert_or_assign(name, std::move(certificate));
+  dirty_ingress_ = true;
+}
+
+void Compiler::compile_tls(const std::vector<IngressEntry>& oldest_first) {
+  auto table = std::make_shared<mesh::TlsTable>();
+  const auto add = [&](const mesh::ObjectName& ingress, const std::string& host,
+                       mesh::TlsHost entry) {
+    entry.ingress = ingress.to_string();
+    if (host.empty() || table->add(host, std::move(entry))) return;
+    ingress_conflicts_.emplace_back(
+        ingress, fmt::format("tls host \"{}\": an older Ingress has it, which stays", host));
+  };
+  for (const auto& [name, facts] : oldest_first) {
+    if (facts->tls_passthrough) {
+      std::set<std::string> hosts;  // of several paths the first counts
+      for (const auto& rule : facts->rules) {
+        if (hosts.insert(rule.host).second) add(*name, rule.host, {.backend = rule.backend});
+      }
+      continue;
+    }
+    for (const IngressFacts::Tls& tls : facts->tls) {
+      const auto found =
+          certificates_.find({.namespace_name = name->namespace_name, .name = tls.secret});
+      if (found == certificates_.end()) {
+        ingress_conflicts_.emplace_back(
+            *name, fmt::format("tls: there is no secret \"{}\" with tls.crt and tls.key; its hosts "
+                               "are not served over TLS",
+                               tls.secret));
+        continue;
+      }
+      for (const std::string& host : tls.hosts) add(*name, host, {.certificate = found->second});
+    }
+  }
+  if (tls_ && *tls_ == *table) return;
+  tls_ = table;
+  builder_.set_tls(std::move(table));
+}
+
 void Compiler::compile_ingress() {
   // Of contradicting rules the oldest Ingress holds, so that nobody's traffic is taken away.
-  std::vector<std::pair<const mesh::ObjectName*, const IngressFacts*>> ours;
+  std::vector<IngressEntry> ours;
   for (const auto& [name, facts] : ingresses_) {
     if (is_ours(facts)) ours.emplace_back(&name, &facts);
   }
@@ -276,6 +330,7 @@ void Compiler::compile_ingress() {
       ingress_conflicts_.emplace_back(*name, "an older Ingress has a default backend, which stays");
     }
   }
+  compile_tls(ours);
   builder_.set_ingress(std::move(table));
 }
 

@@ -29,6 +29,7 @@ enum class Kind : std::uint8_t {
   ingress,
   ingress_class,
   traffic_policy,
+  secret,
 };
 std::string_view to_string(Kind kind);  // "Service"
 
@@ -39,13 +40,14 @@ struct WatchedResource {
   std::string_view version;
   std::string_view resource;
 };
-inline constexpr std::array<WatchedResource, 6> watched_resources{{
+inline constexpr std::array<WatchedResource, 7> watched_resources{{
     {Kind::service, "", "v1", "services"},
     {Kind::endpoint_slice, "discovery.k8s.io", "v1", "endpointslices"},
     {Kind::pod, "", "v1", "pods"},
     {Kind::ingress, "networking.k8s.io", "v1", "ingresses"},
     {Kind::ingress_class, "networking.k8s.io", "v1", "ingressclasses"},
     {Kind::traffic_policy, "tulle.dev", "v1alpha1", "trafficpolicies"},
+    {Kind::secret, "", "v1", "secrets"},
 }};
 
 // Something in an object that the mesh cannot follow as written, and what it does instead.
@@ -89,7 +91,10 @@ class Compiler final {
 
   void compile_service(const ObjectName& name);
   void add_slice(mesh::Service& service, const SliceFacts& slice, bool publish_not_ready) const;
+  using IngressEntry = std::pair<const ObjectName*, const IngressFacts*>;
   void compile_ingress();
+  void compile_tls(const std::vector<IngressEntry>& oldest_first);
+  void upsert_secret(const ObjectName& name, const boost::json::object& object);
   bool is_ours(const IngressFacts& ingress) const;
   std::uint16_t weight_of(const ObjectName& pod) const;
 
@@ -109,6 +114,9 @@ class Compiler final {
   kube::KindRef policy_kind_;  // null: none was fed yet
   std::map<ObjectName, IngressFacts> ingresses_;
   std::map<ObjectName, IngressClassFacts> ingress_classes_;
+
+  ByName<std::shared_ptr<const mesh::Certificate>> certificates_;
+  std::shared_ptr<const mesh::TlsTable> tls_;  // of the last build()
 
   std::set<ObjectName> dirty_services_;
   bool dirty_ingress_ = false;

@@ -359,6 +359,80 @@ TEST_F(CompilerTest, wrong_input_takes_its_default_and_is_reported_until_it_is_m
   EXPECT_THAT(problems(), IsEmpty());
 }
 
+// --- TLS
+// ------------------------------------------------------------------------------------------
+
+// "host: secret" or "host: → service" of the names that are asked for.
+class TlsCompilerTest : public CompilerTest {
+ protected:
+  TlsCompilerTest() { put_class(R"({"metadata": {"name": "tulle"}})"); }
+  void secret(std::string_view name, std::string_view data) {
+    put(Kind::secret, name, "", R"("type": "kubernetes.io/tls", "data": )" + std::string(data),
+        "{}");
+  }
+  void tls_ingress(std::string_view name, std::string_view tls, std::string_view metadata = "") {
+    ingress(name,
+            R"({"ingressClassName": "tulle", "tls": )" + std::string(tls) +
+                R"(, "rules": [{"host": "shop.example", "http": {"paths": [
+            {"path": "/", "backend": {"service": {"name": "s", "port": {"number": 443}}}},
+            {"path": "/x", "backend": {"service": {"name": "t", "port": {"number": 1}}}}]}}]})",
+            metadata);
+  }
+  std::string found(std::string_view name) {
+    const mesh::TlsHost* host = build()->tls()->find(name);
+    if (host == nullptr) return "nobody";
+    return host->certificate ? host->certificate->secret + " " + host->certificate->chain_pem
+                             : "passed to " + host->backend.service.name;
+  }
+};
+
+constexpr std::string_view chain_and_key = R"({"tls.crt": "Q0hBSU4=", "tls.key": "S0VZ"})";
+
+TEST_F(TlsCompilerTest, hosts_have_the_certificate_of_their_secret) {
+  tls_ingress("i", R"([{"hosts": ["Shop.Example", "*.wild.example"], "secretName": "cert"}])");
+  EXPECT_EQ(found("shop.example"), "nobody");
+  EXPECT_THAT(problems(), ElementsAre("Ingress default/i: tls: there is no secret \"cert\" with "
+                                      "tls.crt and tls.key; its hosts are not served over TLS"));
+  secret("cert", chain_and_key);
+  EXPECT_EQ(found("shop.example"), "default/cert CHAIN");
+  EXPECT_EQ(found("a.wild.example"), "default/cert CHAIN");
+  EXPECT_EQ(found("a.b.wild.example"), "nobody") << "a wildcard is one label";
+  EXPECT_EQ(found("wild.example"), "nobody");
+  EXPECT_THAT(problems(), IsEmpty());
+  secret("cert", R"({"tls.crt": "TkVX", "tls.key": "S0VZ"})");
+  EXPECT_EQ(found("shop.example"), "default/cert NEW");
+  compiler.remove(Kind::secret, {"default", "cert"});
+  EXPECT_EQ(found("shop.example"), "nobody");
+}
+
+TEST_F(TlsCompilerTest, without_hosts_it_is_for_those_of_the_rules) {
+  tls_ingress("i", R"([{"secretName": "cert"}])");
+  secret("cert", chain_and_key);
+  EXPECT_EQ(found("shop.example"), "default/cert CHAIN");
+}
+
+TEST_F(TlsCompilerTest, a_secret_of_a_file_may_be_plain_text) {
+  tls_ingress("i", R"([{"secretName": "cert"}])");
+  put(Kind::secret, "cert", "", R"("stringData": {"tls.crt": "PLAIN", "tls.key": "KEY"})", "{}");
+  EXPECT_EQ(found("shop.example"), "default/cert PLAIN");
+}
+
+TEST_F(TlsCompilerTest, other_secrets_and_changes_make_no_new_table) {
+  tls_ingress("i", R"([{"secretName": "cert"}])");
+  secret("cert", chain_and_key);
+  const auto before = build()->tls();
+  secret("password", R"({"password": "eA=="})");
+  secret("cert", chain_and_key);
+  tls_ingress("i", R"([{"secretName": "cert"}])", R"("labels": {"a": "b"})");
+  EXPECT_EQ(build()->tls(), before);
+}
+
+TEST_F(TlsCompilerTest, tls_is_passed_through_by_annotation) {
+  tls_ingress("i", "[]", R"("annotations": {"tulle.dev/tls-passthrough": "true"})");
+  EXPECT_EQ(found("shop.example"), "passed to s");
+  EXPECT_THAT(problems(), IsEmpty());
+}
+
 // --- TrafficPolicy -------------------------------------------------------------------------------
 
 class PolicyCompilerTest : public CompilerTest {

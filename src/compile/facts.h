@@ -7,6 +7,7 @@
 #include "mesh/ingress_table.h"
 #include "mesh/policy.h"
 #include "mesh/snapshot.h"
+#include "mesh/tls_table.h"
 
 #include <boost/json/fwd.hpp>
 
@@ -24,6 +25,7 @@ using Problems = std::vector<std::string>;
 inline constexpr std::string_view load_balancing_annotation = "tulle.dev/load-balancing";
 inline constexpr std::string_view weight_annotation = "tulle.dev/weight";
 inline constexpr std::uint16_t weight_max = 1000;
+inline constexpr std::string_view tls_passthrough_annotation = "tulle.dev/tls-passthrough";
 inline constexpr std::string_view ingress_class_name = "tulle";
 inline constexpr std::string_view ingress_controller_name = "tulle.dev/ingress-controller";
 
@@ -70,6 +72,12 @@ struct IngressFacts {
   std::string created = {};                       // orders Ingresses that contradict each other
   std::vector<mesh::IngressTable::Rule> rules = {};
   std::optional<mesh::IngressBackend> default_backend = {};
+  struct Tls {
+    std::vector<std::string> hosts = {};  // lower case
+    std::string secret = {};              // in the Ingress' namespace
+  };
+  std::vector<Tls> tls = {};
+  bool tls_passthrough = false;  // by annotation
 };
 IngressFacts read_ingress(const boost::json::object& object, Problems& problems);
 
@@ -79,6 +87,9 @@ struct IngressClassFacts {
   bool is_default = false;
 };
 IngressClassFacts read_ingress_class(const boost::json::object& object);
+
+// v1 Secret of type kubernetes.io/tls. Null where it holds no certificate and key.
+std::shared_ptr<const mesh::Certificate> read_certificate(const boost::json::object& object);
 
 // tulle.dev/v1alpha1 TrafficPolicy.
 struct PolicyFacts {

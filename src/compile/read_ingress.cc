@@ -1,9 +1,12 @@
 #include "compile/facts.h"
 
+#include "codec/base64.h"
 #include "kube/object.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
+
+#include <algorithm>
 
 namespace tulle::compile {
 namespace {
@@ -46,6 +49,39 @@ void read_paths(const boost::json::object& rule, const mesh::ObjectName& ingress
   }
 }
 
+std::string to_lower(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
+}
+
+// Without hosts it is for those of the rules.
+void read_tls(const boost::json::object& object, IngressFacts& facts) {
+  for (const boost::json::value& value : kube::array_at(object, "spec.tls")) {
+    const boost::json::object& entry = kube::object_or_empty(value);
+    IngressFacts::Tls tls{.secret = std::string(string_at(entry, "secretName"))};
+    for (const boost::json::value& host : kube::array_at(entry, "hosts")) {
+      tls.hosts.push_back(to_lower(kube::string_or(host)));
+    }
+    if (tls.hosts.empty()) {
+      for (const auto& rule : facts.rules) tls.hosts.push_back(to_lower(rule.host));
+    }
+    facts.tls.push_back(std::move(tls));
+  }
+}
+
+// `stringData` is what a file may say; a stored secret has it in `data`.
+std::string decoded(const boost::json::object& object, std::string_view key) {
+  const boost::json::object& plain = kube::object_at(object, "stringData");
+  if (const auto* text = plain.if_contains(key)) return std::string(kube::string_or(*text));
+  const boost::json::object& data = kube::object_at(object, "data");
+  const auto* text = data.if_contains(key);
+  auto bytes = codec::base64_decode(text != nullptr ? kube::string_or(*text) : "");
+  return bytes ? *std::move(bytes) : std::string();
+}
+
 std::optional<std::string> read_class(const boost::json::object& object) {
   if (std::string_view name = string_at(object, "spec.ingressClassName"); !name.empty()) {
     return std::string(name);
@@ -63,6 +99,8 @@ IngressFacts read_ingress(const boost::json::object& object, Problems& problems)
   for (const boost::json::value& rule : kube::array_at(object, "spec.rules")) {
     read_paths(kube::object_or_empty(rule), name, facts, problems);
   }
+  read_tls(object, facts);
+  facts.tls_passthrough = kube::annotation_of(object, tls_passthrough_annotation) == "true";
   if (const auto* backend = kube::find_object(object, "spec.defaultBackend")) {
     facts.default_backend = read_backend(*backend, name.namespace_name);
     if (!facts.default_backend) {
@@ -70,6 +108,14 @@ IngressFacts read_ingress(const boost::json::object& object, Problems& problems)
     }
   }
   return facts;
+}
+
+std::shared_ptr<const mesh::Certificate> read_certificate(const boost::json::object& object) {
+  mesh::Certificate certificate{.secret = object_name(object).to_string(),
+                                .chain_pem = decoded(object, "tls.crt"),
+                                .private_key_pem = decoded(object, "tls.key")};
+  if (certificate.chain_pem.empty() || certificate.private_key_pem.empty()) return nullptr;
+  return std::make_shared<const mesh::Certificate>(std::move(certificate));
 }
 
 IngressClassFacts read_ingress_class(const boost::json::object& object) {

@@ -23,6 +23,8 @@ struct IngressBackend {
   ObjectName service = {};
   std::string port_name = {};     // empty: by number
   std::uint16_t port_number = 0;  // 0: by name
+
+  friend bool operator==(const IngressBackend&, const IngressBackend&) = default;
 };
 
 struct IngressMatch {

@@ -1,6 +1,7 @@
 #include "mesh/route.h"
 
 #include "mesh/ingress_table.h"
+#include "mesh/tls_table.h"
 
 #include <fmt/format.h>
 
@@ -55,21 +56,33 @@ RouteReason reason_of(const IngressMatch& match) {
   return RouteReason::ingress_prefix_path;
 }
 
+const ServicePort* backend_port(const Service* service, const IngressBackend& backend) {
+  if (!service) return nullptr;
+  return backend.port_name.empty() ? service->find_port(backend.port_number, Transport::tcp)
+                                   : service->find_port(backend.port_name);
+}
+
 Decision route_ingress(const Snapshot& snapshot, const RouteRequest& request) {
   auto match = snapshot.ingress().match(request.host, request.path);
   if (!match) return refuse(RouteReason::no_ingress_rule, status_not_found);
-  const IngressBackend& backend = *match->backend;
-  const Service* service = snapshot.service(backend.service);
-  const ServicePort* port = nullptr;
-  if (service && backend.port_name.empty()) {
-    port = service->find_port(backend.port_number, Transport::tcp);
-  } else if (service) {
-    port = service->find_port(backend.port_name);
-  }
+  const Service* service = snapshot.service(match->backend->service);
+  const ServicePort* port = backend_port(service, *match->backend);
   Decision decision{.service = service, .port = port};
   decision.rule = match->ingress;
   decision.rule_path = match->path;
   decision.reason = port ? reason_of(*match) : RouteReason::no_ingress_backend;
+  decision.status = port ? 0 : status_unavailable;
+  return decision;
+}
+
+Decision route_tls(const Snapshot& snapshot, const RouteRequest& request) {
+  const TlsHost* host = snapshot.tls()->find(request.host);
+  if (!host || host->certificate) return refuse(RouteReason::no_tls_host, status_not_found);
+  const Service* service = snapshot.service(host->backend.service);
+  const ServicePort* port = backend_port(service, host->backend);
+  Decision decision{.service = service, .port = port};
+  decision.rule = host->ingress;
+  decision.reason = port ? RouteReason::tls_server_name : RouteReason::no_ingress_backend;
   decision.status = port ? 0 : status_unavailable;
   return decision;
 }
@@ -83,7 +96,8 @@ RouteTarget Decision::target() const {
     case RouteReason::load_balancer:
     case RouteReason::ingress_exact_path:
     case RouteReason::ingress_prefix_path:
-    case RouteReason::ingress_default_backend: return RouteTarget::service;
+    case RouteReason::ingress_default_backend:
+    case RouteReason::tls_server_name: return RouteTarget::service;
     case RouteReason::pod_address: return RouteTarget::workload;
     case RouteReason::outside: return RouteTarget::passthrough;
     case RouteReason::unknown_service_address:
@@ -91,6 +105,7 @@ RouteTarget Decision::target() const {
     case RouteReason::unknown_pod_address:
     case RouteReason::unknown_door:
     case RouteReason::no_ingress_rule:
+    case RouteReason::no_tls_host:
     case RouteReason::no_ingress_backend: break;
   }
   return RouteTarget::refused;
@@ -101,6 +116,7 @@ Decision route(const Snapshot& snapshot, const RouteRequest& request) {
     case ListenerKind::capture: return route_capture(snapshot, request);
     case ListenerKind::node_port: return route_door(snapshot, request, DoorKind::node_port);
     case ListenerKind::load_balancer: return route_door(snapshot, request, DoorKind::load_balancer);
+    case ListenerKind::tls_passthrough: return route_tls(snapshot, request);
     case ListenerKind::ingress: break;
   }
   return route_ingress(snapshot, request);
@@ -112,6 +128,7 @@ std::string_view to_string(ListenerKind kind) {
     case ListenerKind::node_port: return "node_port";
     case ListenerKind::load_balancer: return "load_balancer";
     case ListenerKind::ingress: return "ingress";
+    case ListenerKind::tls_passthrough: return "tls_passthrough";
   }
   return "";
 }
@@ -124,6 +141,8 @@ std::string_view to_string(RouteReason reason) {
     case RouteReason::ingress_exact_path: return "ingress_exact_path";
     case RouteReason::ingress_prefix_path: return "ingress_prefix_path";
     case RouteReason::ingress_default_backend: return "ingress_default_backend";
+    case RouteReason::tls_server_name: return "tls_server_name";
+    case RouteReason::no_tls_host: return "no_tls_host";
     case RouteReason::pod_address: return "pod_address";
     case RouteReason::outside: return "outside";
     case RouteReason::unknown_service_address: return "unknown_service_address";
@@ -153,6 +172,11 @@ std::string explain(const Decision& decision, const RouteRequest& request) {
                          decision.rule_path, service);
     case RouteReason::ingress_default_backend:
       return fmt::format("ingress {}: the default backend is service {}", decision.rule, service);
+    case RouteReason::tls_server_name:
+      return fmt::format("ingress {}: TLS for {} is passed through to service {}", decision.rule,
+                         request.host, service);
+    case RouteReason::no_tls_host:
+      return fmt::format("no ingress passes TLS for \"{}\" through", request.host);
     case RouteReason::pod_address:
       return fmt::format("{} is pod {}", dialled,
                          decision.workload ? decision.workload->name.to_string() : "");
@@ -168,8 +192,9 @@ std::string explain(const Decision& decision, const RouteRequest& request) {
       return fmt::format("no ingress rule matches host \"{}\" and path \"{}\"", request.host,
                          request.path);
     case RouteReason::no_ingress_backend:
-      return fmt::format("ingress {}: the service or port behind path \"{}\" does not exist",
-                         decision.rule, decision.rule_path);
+      return fmt::format("ingress {}: the service or port behind \"{}\" does not exist",
+                         decision.rule,
+                         decision.rule_path.empty() ? request.host : decision.rule_path);
   }
   return "";
 }

@@ -12,10 +12,11 @@ namespace tulle::mesh {
 
 // Where the connection was accepted.
 enum class ListenerKind : std::uint8_t {
-  capture,        // inside a pod; destination is what the pod dialled
-  node_port,      // front door; destination is the local address
-  load_balancer,  // front door; destination is the local address
-  ingress,        // front door; host and path decide
+  capture,          // inside a pod; destination is what the pod dialled
+  node_port,        // front door; destination is the local address
+  load_balancer,    // front door; destination is the local address
+  ingress,          // front door; host and path decide
+  tls_passthrough,  // front door; the server name of TLS decides
 };
 std::string_view to_string(ListenerKind kind);
 
@@ -23,7 +24,8 @@ struct RouteRequest {
   ListenerKind listener = ListenerKind::capture;
   Transport transport = Transport::tcp;
   SocketAddress destination = {};
-  // Of the HTTP request; only ingress looks at them. Host as sent: any case, port allowed.
+  // Of the HTTP request; only ingress looks at them. Host as sent: any case, port allowed. Of TLS
+  // that is passed through: the server name.
   std::string_view host = {};
   // Path as sent; a query or fragment is ignored.
   std::string_view path = {};
@@ -38,6 +40,7 @@ enum class RouteReason : std::uint8_t {
   ingress_exact_path,
   ingress_prefix_path,
   ingress_default_backend,
+  tls_server_name,
   // to `address` itself
   pod_address,  // a pod of this mesh: `workload`
   outside,      // neither a service nor a pod network: leave through the host
@@ -47,6 +50,7 @@ enum class RouteReason : std::uint8_t {
   unknown_pod_address,      // in the pod network, but no pod has it
   unknown_door,             // the service of this front-door listener is gone
   no_ingress_rule,          // no host and path match, and there is no default backend
+  no_tls_host,              // nobody has the server name any more
   no_ingress_backend,       // a rule matches, but its service or port does not exist
 };
 std::string_view to_string(RouteReason reason);  // "cluster_address"

@@ -2,6 +2,7 @@
 
 #include "mesh/ingress_table.h"
 #include "mesh/mesh_test_util.h"
+#include "mesh/tls_table.h"
 
 #include <gtest/gtest.h>
 
@@ -90,9 +91,9 @@ TEST(RouteTest, decides_by_destination_host_and_path) {
       {ingress, "127.0.0.1:80", "world.localhost", "/only/not", no_ingress_rule, refused, "", 404,
        "no ingress rule matches host \"world.localhost\" and path \"/only/not\""},
       {ingress, "127.0.0.1:80", "bad.localhost", "/a/x", no_ingress_backend, refused, "", 503,
-       "ingress default/bad: the service or port behind path \"/a\" does not exist"},
+       "ingress default/bad: the service or port behind \"/a\" does not exist"},
       {ingress, "127.0.0.1:80", "bad.localhost", "/b", no_ingress_backend, refused, "world", 503,
-       "ingress default/bad: the service or port behind path \"/b\" does not exist"},
+       "ingress default/bad: the service or port behind \"/b\" does not exist"},
   };
   SnapshotPtr snapshot = small_mesh();
   for (const Row& row : rows) {
@@ -195,6 +196,28 @@ TEST(IngressTableTest, the_default_backend_takes_what_no_rule_matches) {
   EXPECT_EQ(table.match("a", "/a")->backend->service.name, "a");
   EXPECT_EQ(table.match("a", "/b")->backend->service.name, "fallback");
   EXPECT_TRUE(table.match("b", "/")->is_default);
+}
+
+TEST(Route, tls_is_passed_through_by_its_server_name) {
+  SnapshotBuilder builder;
+  builder.put(testing::service("world", "10.96.0.7", {}));
+  auto table = std::make_shared<TlsTable>();
+  table->add("raw.example", {.ingress = "default/i", .backend = backend("world")});
+  table->add("*.raw.example", {.ingress = "default/i", .backend = backend("world", 81)});
+  table->add("ended.example", {.certificate = std::make_shared<const Certificate>()});
+  builder.set_tls(std::move(table));
+  const SnapshotPtr snapshot = builder.build();
+  const auto decide = [&](std::string_view name) {
+    const RouteRequest request{.listener = ListenerKind::tls_passthrough, .host = name};
+    return explain(route(*snapshot, request), request);
+  };
+  EXPECT_EQ(decide("raw.example"),
+            "ingress default/i: TLS for raw.example is passed through to service default/world");
+  EXPECT_EQ(decide("a.raw.example"),
+            "ingress default/i: the service or port behind \"a.raw.example\" does not exist");
+  for (const std::string_view name : {"ended.example", "nobody.example", ""}) {
+    EXPECT_EQ(decide(name), "no ingress passes TLS for \"" + std::string(name) + "\" through");
+  }
 }
 
 }  // namespace

@@ -29,6 +29,7 @@
 namespace tulle::mesh {
 
 class IngressTable;  // mesh/ingress_table.h
+class TlsTable;      // mesh/tls_table.h
 
 enum class Transport : std::uint8_t { tcp, udp };
 std::string_view to_string(Transport transport);  // "TCP", "UDP"
@@ -164,6 +165,8 @@ class Snapshot final {
   const Door* door(DoorKind kind, Transport transport, const SocketAddress& address) const;
 
   const IngressTable& ingress() const { return *ingress_; }
+  // The same pointer as in the Snapshot before if nothing in it changed.
+  const std::shared_ptr<const TlsTable>& tls() const { return tls_; }
 
  private:
   friend class SnapshotBuilder;
@@ -177,6 +180,7 @@ class Snapshot final {
   SharedMap<IpAddress, std::shared_ptr<const Workload>> workloads_by_address_;
   std::shared_ptr<const std::vector<Door>> doors_;
   std::shared_ptr<const IngressTable> ingress_;
+  std::shared_ptr<const TlsTable> tls_;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

@@ -1,6 +1,7 @@
 #include "mesh/snapshot_builder.h"
 
 #include "mesh/ingress_table.h"
+#include "mesh/tls_table.h"
 
 #include <algorithm>
 #include <numeric>
@@ -103,6 +104,7 @@ SnapshotBuilder::SnapshotBuilder(Networks networks) {
   next_.networks_ = std::move(networks);
   next_.doors_ = std::make_shared<const std::vector<Door>>();
   next_.ingress_ = std::make_shared<const IngressTable>();
+  next_.tls_ = std::make_shared<const TlsTable>();
 }
 
 void SnapshotBuilder::put(Service service) {
@@ -224,6 +226,8 @@ void SnapshotBuilder::set_ingress(std::shared_ptr<const IngressTable> ingress) {
   next_.ingress_ = std::move(ingress);
 }
 
+void SnapshotBuilder::set_tls(std::shared_ptr<const TlsTable> tls) { next_.tls_ = std::move(tls); }
+
 SnapshotPtr SnapshotBuilder::build() {
   if (doors_changed_) {
     auto doors = std::make_shared<std::vector<Door>>();
@@ -248,6 +252,7 @@ SnapshotPtr SnapshotBuilder::build() {
   made->workloads_by_address_ = next_.workloads_by_address_.share();
   made->doors_ = next_.doors_;
   made->ingress_ = next_.ingress_;
+  made->tls_ = next_.tls_;
   return made;
 }
 

@@ -25,6 +25,7 @@ class SnapshotBuilder final {
   void put(Service service);
   void put(Workload workload);
   void set_ingress(std::shared_ptr<const IngressTable> ingress);
+  void set_tls(std::shared_ptr<const TlsTable> tls);
 
   // Do nothing when absent.
   void remove_service(const ObjectName& name);

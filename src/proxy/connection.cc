@@ -1,5 +1,8 @@
 #include "proxy/connection.h"
 
+#include "codec/client_hello.h"
+#include "http/prefixed_stream.h"
+#include "mesh/tls_table.h"
 #include "proxy/admission.h"
 #include "proxy/choice.h"
 #include "proxy/http_flow.h"
@@ -39,8 +42,9 @@ struct TcpFlow {
 };
 
 mesh::Decision route_connection(const Context& context, const Downstream& downstream) {
-  return mesh::route(*context.snapshot,
-                     {.listener = downstream.listener, .destination = downstream.destination});
+  return mesh::route(*context.snapshot, {.listener = downstream.listener,
+                                         .destination = downstream.destination,
+                                         .host = downstream.server_name});
 }
 
 // To the address itself: a pod's own, or one outside.
@@ -254,7 +258,77 @@ void keep_for_later(TcpFlow& flow) {
   co_await serve_http(context, std::move(stream), std::move(downstream), std::move(start));
 }
 
+// What TLS begins with, whole; an end or an error where it does not come in time.
+rt::Task<Result<codec::ClientHello>> read_client_hello(net::Stream& stream, std::string& received) {
+  const auto buffer = first_bytes();
+  for (;;) {
+    CO_TRY(const std::size_t count, co_await net::read(stream, *buffer));
+    if (count == 0) co_return fail(Code::closed, "the connection ended within its ClientHello");
+    received.append(buffer->data(), count);
+    auto hello = codec::parse_client_hello(received);
+    switch (hello.outcome) {
+      case codec::ClientHello::Outcome::complete: co_return hello;
+      case codec::ClientHello::Outcome::malformed: co_return fail(Code::malformed, "no TLS");
+      case codec::ClientHello::Outcome::incomplete: break;
+    }
+  }
+}
+
+// To the service that has the server name, as it is.
+rt::Task<void> pass_through(Context& context, net::Stream& stream, const Downstream& downstream,
+                            std::string received) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
+  flow.received = std::move(received);
+  flow.record = begin_record(context, downstream, "tls");
+  const Instant start = context.loop.now();
+  auto outcome = co_await flow.connect_to_service();
+  if (outcome) outcome = co_await flow.carry();
+  if (flow.shed) context.metrics.shed(flow.record.service, flow.record.service_port).add();
+  finish(context, flow.record, start, outcome);
+}
+
+// Whoever speaks plain HTTP to a port of TLS learns it; others see the connection end.
+rt::Task<void> refuse_plain(net::Stream& stream, std::string_view received) {
+  if (recognise(received) != Recognised::http) co_return;
+  constexpr std::string_view why = "this port speaks HTTPS\n";
+  const std::string answer =
+      "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: " +
+      std::to_string(why.size()) + "\r\nConnection: close\r\n\r\n" + std::string(why);
+  (void)co_await net::write_all(stream, answer);
+  (void)stream.shutdown_write();
+}
+
 }  // namespace
+
+rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                    Downstream downstream) {
+  const Instant deadline = context.loop.now() + kTlsHandshakeTimeout;
+  std::string received;
+  const auto hello =
+      co_await rt::with_deadline(context.loop, deadline, read_client_hello(*stream, received));
+  if (!hello) co_return co_await refuse_plain(*stream, received);
+  const mesh::TlsHost* host = context.snapshot->tls()->find(hello->server_name);
+  if (host != nullptr && !host->certificate) {
+    downstream.listener = mesh::ListenerKind::tls_passthrough;
+    downstream.server_name = hello->server_name;
+    co_return co_await pass_through(context, *stream, downstream, std::move(received));
+  }
+  const auto tls = host != nullptr ? context.certificates.context_for(host->certificate)
+                                   : fail(Code::not_found, "nobody has the server name");
+  if (!tls) {
+    (void)co_await net::write_all(*stream, codec::unrecognized_name_alert());
+    (void)stream->shutdown_write();
+    co_return;
+  }
+  auto secured = co_await rt::with_deadline(
+      context.loop, deadline,
+      net::tls_accept(context.loop,
+                      http::prefixed_stream(context.loop, std::move(received), std::move(stream)),
+                      *tls));
+  if (!secured) co_return;
+  downstream.tls = true;
+  co_await serve_http(context, *std::move(secured), std::move(downstream), {});
+}
 
 rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                 Downstream downstream) {

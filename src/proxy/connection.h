@@ -6,8 +6,17 @@
 
 namespace tulle::proxy {
 
+// From the connection to the end of the handshake of TLS that ends here.
+inline constexpr Duration kTlsHandshakeTimeout = std::chrono::seconds(10);
+
 // `context` must outlive the task.
 rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                 Downstream downstream);
+
+// A connection of TLS to the Ingress. Its server name decides: TLS ends here, with the certificate
+// of the name, and what is within it is HTTP for the Ingress; or it is passed through as it is.
+// Nobody has the name: an alert says so (RFC 6066 §3).
+rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                    Downstream downstream);
 
 }  // namespace tulle::proxy

@@ -5,6 +5,7 @@
 #include "http/server.h"
 #include "mesh/route.h"
 #include "mesh/snapshot.h"
+#include "proxy/certificates.h"
 #include "proxy/metrics.h"
 #include "proxy/upstreams.h"
 
@@ -19,6 +20,7 @@ struct Context {
   Upstreams& upstreams;
   Random& random;
   Metrics& metrics;
+  Certificates& certificates;
   const http::ServerOptions& server_options;
   const std::vector<std::string>& explain_namespaces;  // whose pods may ask by x-tulle-explain
   mesh::SnapshotPtr snapshot;                          // the one in use; never null
@@ -30,6 +32,8 @@ struct Downstream {
   SocketAddress peer = {};          // who dialled
   IpAddress workload_address = {};  // the calling pod's; 0.0.0.0: from outside
   std::string workload = {};        // "namespace/name"; empty: from outside
+  bool tls = false;                 // it came over TLS, which ended here
+  std::string server_name = {};     // of TLS that is passed through
 };
 
 }  // namespace tulle::proxy

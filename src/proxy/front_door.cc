@@ -1,6 +1,7 @@
 #include "proxy/front_door.h"
 
 #include "base/log.h"
+#include "mesh/tls_table.h"
 #include "proxy/connection.h"
 #include "rt/sleep.h"
 
@@ -17,6 +18,9 @@ constexpr Duration kRetry = std::chrono::seconds(1);
 std::vector<FrontDoor::Key> FrontDoor::wanted(const mesh::Snapshot& snapshot) const {
   std::vector<Key> keys;
   if (options_.ingress) keys.push_back({mesh::ListenerKind::ingress, *options_.ingress});
+  if (options_.ingress_tls && !snapshot.tls()->empty()) {
+    keys.push_back({mesh::ListenerKind::ingress, *options_.ingress_tls, true});
+  }
   for (const mesh::Door& door : *snapshot.doors()) {
     if (door.transport != mesh::Transport::tcp) continue;
     switch (door.kind) {
@@ -38,8 +42,10 @@ std::vector<FrontDoor::Key> FrontDoor::wanted(const mesh::Snapshot& snapshot) co
 }
 
 void FrontDoor::follow(const mesh::Snapshot& snapshot) {
-  if (seen_ == snapshot.doors()) return;
+  const bool tls = !snapshot.tls()->empty();
+  if (seen_ == snapshot.doors() && seen_tls_ == tls) return;
   seen_ = snapshot.doors();
+  seen_tls_ = tls;
   wanted_ = wanted(snapshot);
   std::erase_if(closing_, [](const auto& acceptor) { return acceptor->connections() == 0; });
   for (auto door = open_.begin(); door != open_.end();) {
@@ -74,7 +80,8 @@ bool FrontDoor::open(const Key& key) {
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address()};
-    return serve_connection(context_, std::move(stream), std::move(downstream));
+    return key.tls ? serve_tls_connection(context_, std::move(stream), std::move(downstream))
+                   : serve_connection(context_, std::move(stream), std::move(downstream));
   });
   open_[key] = std::move(acceptor);
   complained_.erase(key);

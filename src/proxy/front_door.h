@@ -20,6 +20,8 @@ struct FrontDoorOptions {
   std::vector<IpAddress> node_addresses = {IpAddress::v4(127, 0, 0, 1)};
   // Where Ingress is served; none: nowhere.
   std::optional<SocketAddress> ingress = std::nullopt;
+  // The same over TLS, once an Ingress has a host with TLS.
+  std::optional<SocketAddress> ingress_tls = std::nullopt;
   // Of the doors each is opened by one worker of several.
   std::size_t worker = 0;
   std::size_t workers = 1;
@@ -39,6 +41,7 @@ class FrontDoor final {
   struct Key {
     mesh::ListenerKind kind;
     SocketAddress at;
+    bool tls = false;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
@@ -50,6 +53,7 @@ class FrontDoor final {
   net::Network& network_;
   const FrontDoorOptions& options_;
   std::shared_ptr<const std::vector<mesh::Door>> seen_;
+  bool seen_tls_ = false;
   std::vector<Key> wanted_;
   std::map<Key, std::unique_ptr<Acceptor>> open_;
   std::vector<std::unique_ptr<Acceptor>> closing_;  // no listener, still connections

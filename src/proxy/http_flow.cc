@@ -56,7 +56,7 @@ void set_forwarded(codec::Headers& headers, const Downstream& downstream) {
   headers.remove("Forwarded");
   headers.set("X-Forwarded-For", address);
   headers.set("X-Forwarded-Host", host);
-  headers.set("X-Forwarded-Proto", "http");
+  headers.set("X-Forwarded-Proto", downstream.tls ? "https" : "http");
   headers.set("X-Real-IP", address);
 }
 

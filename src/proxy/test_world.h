@@ -183,6 +183,10 @@ class ProxyTest : public testing::Test {
   }
 
   void publish() {
+    publish_now();
+    sim.settle();
+  }
+  void publish_now() {
     mesh::Service full = service;
     for (mesh::ServicePort& port : full.ports) {
       port.endpoints.clear();
@@ -197,7 +201,6 @@ class ProxyTest : public testing::Test {
     }
     builder.put(std::move(full));
     worker.set_snapshot(builder.build());
-    sim.settle();
   }
 
   void set_policy(mesh::Policy policy) {
@@ -252,7 +255,9 @@ class ProxyTest : public testing::Test {
       network,
       Random(2),
       metrics,
-      {.front_door = {.ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8080}}}};
+      {.front_door = {
+           .ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8080},
+           .ingress_tls = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8443}}}};
 };
 
 }  // namespace tulle::proxy

@@ -26,6 +26,7 @@ Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& me
                .upstreams = upstreams_,
                .random = random_,
                .metrics = metrics,
+               .certificates = certificates_,
                .server_options = options_.server,
                .explain_namespaces = options_.explain_namespaces,
                .snapshot = mesh::SnapshotBuilder().build()},
@@ -34,7 +35,9 @@ Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& me
 Worker::~Worker() = default;
 
 void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
+  const bool other_certificates = context_.snapshot->tls() != snapshot->tls();
   context_.snapshot = std::move(snapshot);
+  if (other_certificates) certificates_.forget_unused();
   front_door_.follow(*context_.snapshot);
 }
 

@@ -50,6 +50,7 @@ class Worker final {
   Random random_;
   const Options options_;
   Upstreams upstreams_;
+  Certificates certificates_;
   Context context_;
   FrontDoor front_door_;
   std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid

@@ -50,7 +50,7 @@ class Instance:
 
     def __init__(self):
         self.data_dir = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-", dir="/tmp"))
-        self.api_port, self.ingress_port = free_ports(2)
+        self.api_port, self.ingress_port, self.ingress_tls_port = free_ports(3)
         self.log_path = pathlib.Path(str(self.data_dir) + ".log")
         self.process = None
         self._tables = traces.tables()
@@ -61,7 +61,8 @@ class Instance:
     def command(self, *manifests):
         files = [word for manifest in manifests for word in ("-f", str(manifest))]
         return [str(BINARY), "up", *files, "--data-dir", str(self.data_dir),
-                "--api-port", str(self.api_port), "--ingress-port", str(self.ingress_port)]
+                "--api-port", str(self.api_port), "--ingress-port", str(self.ingress_port),
+                "--ingress-tls-port", str(self.ingress_tls_port)]
 
     def start(self, *manifests):
         assert BINARY.is_file(), f"{BINARY} is not there: ./dev build"

@@ -54,7 +54,8 @@ class ProxyAlone:
         self.folder.chmod(0o755)
         self.manifests = self.folder / "manifests"
         self.manifests.mkdir()
-        self.ingress_port, self.node_port, self.balancer_port = free_ports(3)
+        (self.ingress_port, self.ingress_tls_port, self.node_port,
+         self.balancer_port) = free_ports(4)
         self.log_path = self.folder / "log"
         self.process = None
 
@@ -70,8 +71,9 @@ class ProxyAlone:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 ["prlimit", "--nofile=256:4096", binary, "proxy", "-f", self.manifests,
-                 "--ingress-port", str(self.ingress_port), "--admin-port", "0", "--workers", "1",
-                 *flags],
+                 "--ingress-port", str(self.ingress_port),
+                 "--ingress-tls-port", str(self.ingress_tls_port), "--admin-port", "0",
+                 "--workers", "1", *flags],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=NOBODY, group=NOBODY,
                 extra_groups=[])
 
