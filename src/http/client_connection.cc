@@ -8,6 +8,7 @@
 #include "http/timed_io.h"
 #include "rt/combine.h"
 #include "rt/scope.h"
+#include "rt/sleep.h"
 #include "rt/sync.h"
 
 #include <array>
@@ -330,7 +331,9 @@ rt::Task<Result<std::string_view>> ClientConnection::State::ResponseBody::read()
 rt::Task<void> ClientConnection::State::send(Body& source, std::optional<std::string_view> first) {
   if (!first && !co_await send_piece({})) co_return;  // the head alone: the body takes its time
   if (!body_wanted.is_set()) co_await until_wanted();
+  rt::Fairness fairness(loop);
   for (;;) {
+    co_await fairness.pass();
     if (!first) {
       auto piece = co_await source.read();
       if (!piece) {

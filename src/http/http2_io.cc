@@ -28,6 +28,7 @@ Http2Io::Http2Io(rt::Loop& loop, std::unique_ptr<net::Stream> stream, codec::Htt
 rt::Task<bool> Http2Io::read(Instant deadline) {
   const auto over = [this] { return failed_ || session_.finished(); };
   if (over()) co_return false;
+  co_await reads_.pass();
   const auto count = co_await TimedRead(loop_, *stream_, buffer_, 0, deadline, &wake_);
   wake_.clear();
   if (!count) {
@@ -52,7 +53,9 @@ void Http2Io::kick() {
 }
 
 rt::Task<void> Http2Io::write_all() {
+  rt::Fairness fairness(loop_);
   for (;;) {
+    co_await fairness.pass();
     out_.clear();
     session_.produce(out_, kWriteBytesMax);
     if (out_.empty()) break;

@@ -8,6 +8,7 @@
 #include "http/signal.h"
 #include "net/stream.h"
 #include "rt/scope.h"
+#include "rt/sleep.h"
 
 #include <deque>
 #include <functional>
@@ -46,6 +47,7 @@ class Http2Io final {
   Signal& wake_;
   const Duration write_timeout_;
   ReadBuffer buffer_;
+  rt::Fairness reads_{loop_};
   bool failed_ = false;
   bool writing_ = false;
   std::string out_;

@@ -31,7 +31,8 @@ class Http2ServerConnection final : public codec::Http2Events {
         context_{.local = context.local,
                  .peer = context.peer,
                  .tls_peer = context.tls_peer,
-                 .drain = context.drain},
+                 .drain = context.drain,
+                 .idle = context.idle},
         session_(codec::Http2Session::Role::server, limits_of(options), *this),
         wake_(loop),
         io_(loop, std::move(stream), session_, wake_, options.write_timeout),
@@ -53,7 +54,18 @@ class Http2ServerConnection final : public codec::Http2Events {
   class RequestBody;
   class StreamExchange;
 
+  // Of an idle connection: it has to go.
+  class Eviction final : public rt::Runnable {
+   public:
+    explicit Eviction(Http2ServerConnection& connection) : connection_(connection) {}
+    void run() override { connection_.begin_drain(); }
+
+   private:
+    Http2ServerConnection& connection_;
+  };
+
   rt::Task<void> follow_drain();
+  void begin_drain();
   rt::Task<void> run(Stream& stream);
   rt::Task<void> finish(Stream& stream);
   rt::Task<void> refuse(Stream& stream, int status, std::string why);
@@ -70,6 +82,7 @@ class Http2ServerConnection final : public codec::Http2Events {
   Signal wake_;  // what the reader waits for has changed
   Http2Io io_;
   bool draining_ = false;
+  Eviction eviction_{*this};
   Instant idle_since_ = loop_.now();
   std::string date_;
   std::int64_t date_second_ = 0;
@@ -287,7 +300,10 @@ rt::Task<void> Http2ServerConnection::serve() {
   for (;;) {
     if (draining_ && streams_.empty()) break;
     const Instant deadline = streams_.empty() ? idle_since_ + options_.idle_timeout : kNever;
-    if (!co_await io_.read(deadline)) break;
+    if (streams_.empty() && context_.idle != nullptr) context_.idle->join(eviction_);
+    const bool more = co_await io_.read(deadline);
+    eviction_.unlink();
+    if (!more) break;
     if (streams_.empty() && loop_.now() >= idle_since_ + options_.idle_timeout) break;
   }
   for (const auto& [id, stream] : streams_) on_closed(id, 0);
@@ -298,6 +314,10 @@ rt::Task<void> Http2ServerConnection::serve() {
 
 rt::Task<void> Http2ServerConnection::follow_drain() {
   while (!context_.drain->requested()) co_await rt::wait_on(context_.drain->signal_.waiters());
+  begin_drain();
+}
+
+void Http2ServerConnection::begin_drain() {
   draining_ = true;
   session_.go_away(codec::Http2Error::none);
   io_.kick();

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "codec/http1.h"
 #include "http/body.h"
+#include "http/idle_list.h"
 #include "http/signal.h"
 #include "net/network.h"
 #include "net/stream.h"
@@ -151,6 +152,7 @@ struct ConnectionContext {
   SocketAddress peer = {};
   const net::TlsPeer* tls_peer = nullptr;  // must live as long as the stream
   Drain* drain = nullptr;
+  IdleList* idle = nullptr;  // joined while it waits for a request. REQUIRES: not with a drain
   std::string_view received = {};  // bytes of the stream that were read already; copied at once
 };
 

@@ -32,6 +32,8 @@ ServerConnection::ServerConnection(rt::Loop& loop, std::unique_ptr<net::Stream> 
       handler_(handler),
       options_(options),
       drain_(context.drain),
+      idle_(context.idle),
+      evicted_(loop),
       buffer_(options.read_buffer_bytes),
       parser_(options.head_limits),
       reader_(loop, buffer_),
@@ -54,9 +56,11 @@ rt::Task<void> ServerConnection::serve() {
         const bool idle = buffer_.empty();
         Result<std::size_t> count = 0UL;
         if (!input_ended_) {
-          count = co_await TimedRead(loop_, *stream_, buffer_,
-                                     options_.head_limits.head_bytes_max + 1, head_deadline(),
-                                     idle && drain_ != nullptr ? &drain_->signal_ : nullptr);
+          if (idle && idle_ != nullptr) idle_->join(eviction_);
+          count =
+              co_await TimedRead(loop_, *stream_, buffer_, options_.head_limits.head_bytes_max + 1,
+                                 head_deadline(), idle ? called_off() : nullptr);
+          eviction_.unlink();
         }
         if (!count || *count == 0) {
           co_await end_of_input(std::move(count));
@@ -92,8 +96,15 @@ rt::Task<void> ServerConnection::serve_http2() {
                                   .peer = request_.peer,
                                   .tls_peer = request_.tls_peer,
                                   .drain = drain_,
+                                  .idle = idle_,
                                   .received = buffer_.data()};
   co_await serve_http2_connection(loop_, std::move(stream_), handler_, options_, context);
+}
+
+// What ends the wait of an idle connection.
+Signal* ServerConnection::called_off() {
+  if (idle_ != nullptr) return &evicted_;
+  return drain_ != nullptr ? &drain_->signal_ : nullptr;
 }
 
 // An idle connection may wait longer than one that has begun to ask.

@@ -79,6 +79,7 @@ class ServerConnection final {
   [[gnu::noinline]] rt::Task<void> serve_http2();
   codec::HeadResult parse_head();
   void begin_exchange();
+  Signal* called_off();
   Instant head_deadline();
   [[gnu::noinline]] rt::Task<void> end_of_input(Result<std::size_t> outcome);
   rt::Task<bool> end_exchange();
@@ -102,11 +103,24 @@ class ServerConnection final {
   rt::Task<void> half_closed_client_gone();
   std::string_view date();
 
+  // Of an idle connection: it has to go.
+  class Eviction final : public rt::Runnable {
+   public:
+    explicit Eviction(ServerConnection& connection) : connection_(connection) {}
+    void run() override { connection_.evicted_.raise(); }
+
+   private:
+    ServerConnection& connection_;
+  };
+
   rt::Loop& loop_;
   std::unique_ptr<net::Stream> stream_;
   Handler& handler_;
   const ServerOptions& options_;
   Drain* const drain_;
+  IdleList* const idle_;
+  Signal evicted_;
+  Eviction eviction_{*this};
 
   ReadBuffer buffer_;
   bool input_ended_ = false;

@@ -204,8 +204,9 @@ Index hashed(Candidates& candidates, std::uint64_t key) {
   bool any = false;
   const std::uint64_t bound = candidates.policy().bounded_load_percent;
   for (const Endpoint& endpoint : endpoints) {
-    any = any || candidates.allows(endpoint);
-    if (bound == 0 && any) break;
+    if (!candidates.allows(endpoint)) continue;
+    any = true;
+    if (bound == 0) break;
     load += in_flight(endpoint);
     weight += endpoint.weight;
   }
@@ -225,7 +226,7 @@ Index hashed(Candidates& candidates, std::uint64_t key) {
     if (has_room(endpoints[i])) return i;
     if (!first) first = i;
   }
-  return first;  // those that may be taken are all full: the bound was for the others, too
+  return first;  // one had room a moment ago; others took it
 }
 
 // Index of the pickable endpoint this client is bound to, if there still is one.

@@ -154,6 +154,21 @@ TEST_P(HashingTest, a_bounded_load_is_never_exceeded_and_what_is_beyond_goes_to_
   EXPECT_EQ(counts.size(), 4U);
 }
 
+TEST_P(HashingTest, the_bound_is_shared_by_those_that_may_be_taken) {
+  policy.bounded_load_percent = 150;
+  serve(4);
+  for (int e : {1, 2}) fail_at(e, 5);  // half of them may be ejected
+  std::map<int, int> counts;
+  std::vector<InFlight> held;
+  for (int i = 0; i < 100; ++i) {
+    const Pick picked = ask({.hash = hash_text("the same key")});
+    held.emplace_back(picked.endpoint->state);
+    ++counts[number(picked)];
+  }
+  EXPECT_EQ(counts[3] + counts[4], 100);
+  EXPECT_NEAR(std::max(counts[3], counts[4]), 75, 2);
+}
+
 TEST_P(HashingTest, a_request_without_a_key_is_balanced_by_load) {
   serve(3);
   EXPECT_EQ(ask().reason, PickReason::least_request);

@@ -16,6 +16,7 @@ Acceptor::Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener,
     : loop_(loop),
       listener_(std::move(listener)),
       connections_max_(connections_max),
+      idle_(loop, room_),
       connections_(loop),
       accepting_(loop) {}
 
@@ -31,10 +32,13 @@ void Acceptor::close() {
 
 rt::Task<void> Acceptor::accept_all() {
   for (;;) {
-    while (connections_.size() >= connections_max_) co_await rt::wait_on(room_);
     auto stream = co_await listener_->accept();
+    while (connections_.size() >= connections_max_) {
+      idle_.evict_one();
+      co_await rt::wait_on(room_);
+    }
     if (stream) {
-      connections_.spawn(run(serve_(*std::move(stream))));
+      connections_.spawn(run(serve_(*std::move(stream), idle_)));
     } else {
       co_await rt::sleep(loop_, kAcceptRetry);
     }

@@ -1,6 +1,7 @@
 // Accepts connections of one listener and runs a task for each, up to a limit.
 #pragma once
 
+#include "http/idle_list.h"
 #include "net/network.h"
 #include "rt/scope.h"
 
@@ -13,9 +14,12 @@ namespace tulle::proxy {
 // Destroying it closes the listener and drops the connections.
 class Acceptor final {
  public:
-  using Serve = std::function<rt::Task<void>(std::unique_ptr<net::Stream> stream)>;
+  // Connections that wait for a request join `idle`.
+  using Serve =
+      std::function<rt::Task<void>(std::unique_ptr<net::Stream> stream, http::IdleList& idle)>;
 
-  // `loop` must outlive it. Beyond `connections_max` nothing is accepted until one has ended.
+  // `loop` must outlive it. At `connections_max` the one that has been idle longest is closed for
+  // the next; where none is, nothing is accepted until one has ended.
   Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener, std::size_t connections_max);
 
   // REQUIRES: called once. The tasks that `serve` returns must own all they need.
@@ -34,6 +38,7 @@ class Acceptor final {
   const std::size_t connections_max_;
   Serve serve_;
   rt::WaitList room_;
+  http::IdleList idle_;
   rt::Scope connections_;
   rt::Scope accepting_;
 };

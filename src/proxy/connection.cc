@@ -174,8 +174,10 @@ struct HttpStart {
 
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
                           Downstream downstream, HttpStart start) {
-  const http::ConnectionContext connection{
-      .local = downstream.destination, .peer = downstream.peer, .received = start.received};
+  const http::ConnectionContext connection{.local = downstream.destination,
+                                           .peer = downstream.peer,
+                                           .idle = downstream.idle,
+                                           .received = start.received};
   HttpFlow flow(context, std::move(downstream), start.chosen);
   auto serving = http::serve_connection(context.loop, std::move(stream), flow,
                                         context.server_options, connection);

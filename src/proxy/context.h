@@ -34,6 +34,7 @@ struct Downstream {
   std::string workload = {};        // "namespace/name"; empty: from outside
   bool tls = false;                 // it came over TLS, which ended here
   std::string server_name = {};     // of TLS that is passed through
+  http::IdleList* idle = nullptr;   // where it waits for a request
 };
 
 }  // namespace tulle::proxy

@@ -76,10 +76,10 @@ bool FrontDoor::open(const Key& key) {
     return false;
   }
   auto acceptor =
-      std::make_unique<Acceptor>(context_.loop, *std::move(listener), kConnectionsPerDoorMax);
-  acceptor->start([this, key](std::unique_ptr<net::Stream> stream) {
+      std::make_unique<Acceptor>(context_.loop, *std::move(listener), options_.connections_max);
+  acceptor->start([this, key](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
     Downstream downstream{
-        .listener = key.kind, .destination = key.at, .peer = stream->peer_address()};
+        .listener = key.kind, .destination = key.at, .peer = stream->peer_address(), .idle = &idle};
     return key.tls ? serve_tls_connection(context_, std::move(stream), std::move(downstream))
                    : serve_connection(context_, std::move(stream), std::move(downstream));
   });

@@ -22,6 +22,7 @@ struct FrontDoorOptions {
   std::optional<SocketAddress> ingress = std::nullopt;
   // The same over TLS, once an Ingress has a host with TLS.
   std::optional<SocketAddress> ingress_tls = std::nullopt;
+  std::size_t connections_max = kConnectionsPerDoorMax;  // of each door
   // Of the doors each is opened by one worker of several.
   std::size_t worker = 0;
   std::size_t workers = 1;

@@ -482,7 +482,9 @@ rt::Task<Result<void>> HttpFlow::stream(Asked& asked, http::Response& response,
   using Flush = http::Exchange::Flush;
   http::Exchange& exchange = asked.exchange;
   CO_TRY_VOID(co_await exchange.start(response.head, first ? Flush::with_first_write : Flush::now));
+  rt::Fairness fairness(context_.loop);
   for (;;) {
+    co_await fairness.pass();
     if (first && first->empty()) co_return co_await exchange.finish(response.body.trailers());
     if (first) CO_TRY_VOID(co_await exchange.write(*first));
     const auto next = co_await read_next(asked, response.body);

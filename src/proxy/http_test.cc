@@ -35,6 +35,70 @@ TEST_F(ProxyTest, a_busy_endpoint_gets_less) {
   EXPECT_THAT(counts(), testing::UnorderedElementsAre(1, 10));
 }
 
+// More connections to the Ingress than it takes.
+class FloodTest : public ProxyTest {
+ protected:
+  FloodTest() {
+    make_servers(1);
+    auto table = std::make_shared<mesh::IngressTable>();
+    EXPECT_TRUE(
+        table->set_default("default/i", {.service = {"default", "world"}, .port_number = 80}));
+    builder.set_ingress(std::move(table));
+    publish();
+  }
+  http::Wire dial_ingress() {
+    http::Wire wire(sim, sim.loop.run(network.connect({.to = at("127.0.0.1:8080")})).value());
+    sim.settle();
+    return wire;
+  }
+  static bool is_closed(http::Wire& wire) {
+    wire.hear();
+    return wire.ended();
+  }
+};
+
+TEST_F(FloodTest, the_connection_that_was_idle_longest_makes_room_for_the_next) {
+  std::vector<http::Wire> wires;
+  for (std::size_t i = 0; i < kDoorConnections; ++i) {
+    wires.push_back(dial_ingress());
+    EXPECT_EQ(body_of(ask(wires.back(), "/")), "world-0");
+  }
+  EXPECT_EQ(body_of(ask(wires[0], "/")), "world-0");  // the second is the oldest now
+  http::Wire next = dial_ingress();
+  EXPECT_EQ(body_of(ask(next, "/")), "world-0");
+  for (std::size_t i = 0; i < kDoorConnections; ++i) EXPECT_EQ(is_closed(wires[i]), i == 1) << i;
+}
+
+TEST_F(FloodTest, a_busy_connection_is_not_closed_but_the_first_that_becomes_idle_is) {
+  std::vector<http::Wire> wires;
+  for (std::size_t i = 0; i < kDoorConnections; ++i) {
+    wires.push_back(dial_ingress());
+    servers[0].world->delay = i == 3 ? 1s : 10s;
+    wires.back().say(request("/"));
+  }
+  http::Wire next = dial_ingress();
+  next.say(request("/none"));
+  EXPECT_EQ(next.hear(), "") << "there is no room";
+  sim.advance(1s);
+  EXPECT_EQ(body_of(wires[3].hear()), "world-0");
+  EXPECT_EQ(status_of(next.hear()), "204");
+  EXPECT_TRUE(is_closed(wires[3]));
+  sim.advance(10s);
+  EXPECT_EQ(body_of(wires[0].hear()), "world-0");
+}
+
+TEST_F(FloodTest, an_idle_connection_of_http2_makes_room_too) {
+  std::vector<http::Wire> wires;
+  for (std::size_t i = 0; i < kDoorConnections; ++i) {
+    wires.push_back(dial_ingress());
+    wires.back().say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + std::string("\0\0\0\4\0\0\0\0\0", 9));
+  }
+  http::Wire next = dial_ingress();
+  EXPECT_EQ(body_of(ask(next, "/")), "world-0");
+  EXPECT_TRUE(is_closed(wires[0]));
+  EXPECT_FALSE(is_closed(wires[1]));
+}
+
 TEST_F(ProxyTest, a_client_that_ends_its_direction_still_gets_its_answer) {
   make_servers(1);
   servers[0].world->delay = 10s;

@@ -1,4 +1,5 @@
 #include "proxy/test_world.h"
+#include "proxy/tunnel.h"
 #include "rt/combine.h"
 
 namespace tulle::proxy {
@@ -207,6 +208,48 @@ TEST_F(FrontDoorTest, a_taken_port_is_tried_again) {
   sim.advance(1s);
   http::Wire wire = dial_host("127.0.0.1:30081");
   EXPECT_EQ(status_of(ask(wire, "/")), "200");
+}
+
+// Always has something to read and always takes what is written, up to an end.
+class Torrent final : public net::Stream {
+ public:
+  explicit Torrent(int reads) : reads_left_(reads) {}
+  net::Attempt try_read(std::span<char> buffer) override {
+    if (reads_left_ == 0) return Result<std::size_t>(0UL);
+    --reads_left_;
+    return Result<std::size_t>(buffer.size());
+  }
+  net::Attempt try_write(std::span<const std::string_view> pieces) override {
+    std::size_t size = 0;
+    for (const std::string_view piece : pieces) size += piece.size();
+    return Result<std::size_t>(size);
+  }
+  void wait(net::Interest, rt::Runnable&) override { ADD_FAILURE() << "it never blocks"; }
+  Result<void> shutdown_write() override { return {}; }
+  SocketAddress local_address() const override { return {}; }
+  SocketAddress peer_address() const override { return {}; }
+  int reads_left() const { return reads_left_; }
+
+ private:
+  int reads_left_;
+};
+
+TEST(Tunnel, a_stream_that_never_waits_does_not_keep_the_others_waiting) {
+  http::Sim sim;
+  Torrent down(1000);
+  Torrent up(0);
+  const auto carry = [](rt::Loop& loop, Torrent& a, Torrent& b) -> rt::Task<void> {
+    EXPECT_TRUE((co_await tunnel(loop, a, b)).outcome);
+  };
+  rt::Scope scope(sim.loop);
+  scope.spawn(carry(sim.loop, down, up));
+  for (int turn = 1; turn < 10; ++turn) {
+    sim.loop.turn_once();
+    EXPECT_GE(down.reads_left(), 1000 - turn * 16);
+    EXPECT_GT(down.reads_left(), 0);
+  }
+  sim.settle();
+  EXPECT_EQ(down.reads_left(), 0);
 }
 
 }  // namespace

@@ -240,6 +240,8 @@ class ProxyTest : public testing::Test {
     return all;
   }
 
+  static constexpr std::size_t kDoorConnections = 8;  // of each front door
+
   http::Sim sim;
   net::MemoryNetwork network{sim.loop, Random(1)};
   obs::Registry registry;
@@ -255,9 +257,9 @@ class ProxyTest : public testing::Test {
       network,
       Random(2),
       metrics,
-      {.front_door = {
-           .ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8080},
-           .ingress_tls = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8443}}}};
+      {.front_door = {.ingress = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8080},
+                      .ingress_tls = SocketAddress{.ip = IpAddress::v4(127, 0, 0, 1), .port = 8443},
+                      .connections_max = kDoorConnections}}};
 };
 
 }  // namespace tulle::proxy

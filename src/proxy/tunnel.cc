@@ -22,7 +22,9 @@ struct Tunnel {
 rt::Task<Result<void>> copy(Tunnel& tunnel, net::Stream& from, net::Stream& to,
                             std::uint64_t& bytes) {
   const auto buffer = std::make_unique_for_overwrite<std::array<char, kTunnelBufferBytes>>();
+  rt::Fairness fairness(tunnel.loop);
   for (;;) {
+    co_await fairness.pass();
     CO_TRY(const std::size_t count, co_await net::read(from, *buffer));
     tunnel.moved_at = tunnel.loop.now();
     if (count == 0) co_return to.shutdown_write();

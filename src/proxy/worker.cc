@@ -47,14 +47,16 @@ Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
   TRY(auto listener,
       network_.listen({.at = {.ip = kLoopback, .port = options_.capture_port}, .in = pod->space}));
   auto attached = std::make_unique<Attached>(loop_, pod, std::move(listener));
-  attached->acceptor.start([this, &pod = *attached->pod](std::unique_ptr<net::Stream> stream) {
-    Downstream downstream{.listener = mesh::ListenerKind::capture,
-                          .destination = stream->original_destination(),
-                          .peer = stream->peer_address(),
-                          .workload_address = pod.address,
-                          .workload = pod.name.to_string()};
-    return serve_connection(context_, std::move(stream), std::move(downstream));
-  });
+  attached->acceptor.start(
+      [this, &pod = *attached->pod](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
+        Downstream downstream{.listener = mesh::ListenerKind::capture,
+                              .destination = stream->original_destination(),
+                              .peer = stream->peer_address(),
+                              .workload_address = pod.address,
+                              .workload = pod.name.to_string(),
+                              .idle = &idle};
+        return serve_connection(context_, std::move(stream), std::move(downstream));
+      });
   attached_[pod->uid] = std::move(attached);
   return {};
 }

@@ -40,4 +40,33 @@ class YieldAwaiter final : public Resumer {
 // Lets everything else that is ready run first.
 inline YieldAwaiter yield(Loop& loop) { return YieldAwaiter(loop); }
 
+// For loops whose reads and writes may never have to wait, because the other side is always faster:
+// `co_await fairness.pass()` in each round lets all else that is ready run first, every so often.
+class Fairness final {
+ public:
+  static constexpr unsigned rounds = 16;
+
+  explicit Fairness(Loop& loop) : loop_(loop) {}
+
+  class Pass final : public Resumer {
+   public:
+    Pass(Loop& loop, bool goes_on) : loop_(loop), goes_on_(goes_on) {}
+    bool await_ready() const { return goes_on_; }
+    void await_suspend(std::coroutine_handle<> waiting) {
+      handle = waiting;
+      loop_.schedule(*this);
+    }
+    void await_resume() {}
+
+   private:
+    Loop& loop_;
+    const bool goes_on_;
+  };
+  Pass pass() { return {loop_, ++count_ % rounds != 0}; }
+
+ private:
+  Loop& loop_;
+  unsigned count_ = 0;
+};
+
 }  // namespace tulle::rt
