@@ -1,4 +1,4 @@
-"""Minutes of mixed traffic through a proxy with AddressSanitizer, while everything about it changes.
+"""Minutes of mixed traffic through a proxy with AddressSanitizer, while everything changes.
 
 HTTP/1.1 (kept connections and new ones), HTTP/2, TLS, gRPC, WebSocket messages and TCP streams run
 side by side; endpoints, policies and certificates change many times a second. No request may fail,
