@@ -353,6 +353,84 @@ TEST_F(Http2Test, a_client_that_resets_all_it_asks_for_is_sent_away) {
   EXPECT_EQ(serving.size(), 0U);
 }
 
+std::string frame(std::string_view payload, char type, char flags, std::uint32_t stream) {
+  std::string bytes;
+  for (int shift : {16, 8, 0}) bytes.push_back(static_cast<char>(payload.size() >> shift));
+  bytes.push_back(type);
+  bytes.push_back(flags);
+  for (int shift : {24, 16, 8, 0}) bytes.push_back(static_cast<char>(stream >> shift));
+  return bytes.append(payload);
+}
+
+// What a client can send without end for nothing in return: until it is sent away.
+class Http2FloodTest : public Http2Test {
+ protected:
+  static constexpr char headers = 1, rst_stream = 3, settings = 4, ping = 6, continuation = 9;
+  static constexpr char end_stream = 1, end_headers = 4;
+  static constexpr int enough = 20000;
+
+  // GET / of host test.
+  static std::string head() {
+    return std::string("\x82\x86\x84", 3) + std::string("\x01\x04test", 6);
+  }
+  // How many of `next(i)` were sent until the connection ended; `enough` if it did not.
+  template <class Next>
+  int flood(Next next) {
+    const auto wire = connect_raw();
+    wire->say(std::string(codec::http2_preface) + frame("", settings, 0, 0));
+    for (int i = 0; i < enough; ++i) {
+      wire->say(next(i));
+      wire->hear();
+      if (wire->ended()) return i;
+    }
+    return enough;
+  }
+};
+
+TEST_F(Http2FloodTest, of_streams_that_are_reset_at_once_ends) {
+  const int sent = flood([](int i) {
+    const auto id = static_cast<std::uint32_t>(2 * i + 1);
+    return frame(head(), headers, end_stream | end_headers, id) +
+           frame(std::string(4, '\0'), rst_stream, 0, id);
+  });
+  EXPECT_LT(sent, 5000);
+}
+
+TEST_F(Http2FloodTest, of_continuations_ends_with_the_limit_of_a_head) {
+  const std::string piece = std::string("\0\1x\x7f\x81\x06", 6) + std::string(1000, 'y');
+  const int sent = flood([&](int i) {
+    if (i == 0) return frame(head(), headers, end_stream, 1);
+    return frame(piece, continuation, 0, 1);
+  });
+  EXPECT_LT(sent, 200) << "a head may have 64 KB";
+}
+
+TEST_F(Http2FloodTest, of_empty_continuations_ends) {
+  const int sent = flood([](int i) {
+    if (i == 0) return frame(head(), headers, end_stream, 1);
+    return frame("", continuation, 0, 1);
+  });
+  EXPECT_LT(sent, 200);
+}
+
+TEST_F(Http2FloodTest, of_settings_or_pings_ends_when_nobody_reads_the_acknowledgements) {
+  for (const char type : {settings, ping}) {
+    net::StreamPair pair = net::memory_pipe(sim.loop, 4000);
+    const std::size_t before = serving.size();
+    serving.spawn(serve_connection(sim.loop, std::move(pair.b), paths, options, {}));
+    Wire wire(sim, std::move(pair.a));
+    wire.say(std::string(codec::http2_preface) + frame("", settings, 0, 0));
+    const std::string one = frame(type == ping ? "12345678" : "", type, 0, 0);
+    int sent = 0;
+    while (sent < enough && serving.size() > before) {
+      wire.say(one);
+      ++sent;
+      if (sent % 1000 == 0) sim.advance(options.linger_timeout);
+    }
+    EXPECT_LT(sent, 5000) << static_cast<int>(type);
+  }
+}
+
 // Every request gets one answer, whatever is dropped, drained or cut in between.
 TEST_F(Http2Test, every_request_ends_once_under_random_cuts) {
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
