@@ -13,6 +13,7 @@
 #include "kubeclient/kubeconfig.h"
 #include "mesh/snapshot_builder.h"
 #include "net/pki.h"
+#include "proxy/health_checker.h"
 #include "rt/process.h"
 
 #include <csignal>
@@ -107,6 +108,7 @@ class ProxyRole final {
 
   void publish(const mesh::SnapshotPtr& snapshot) {
     snapshot_ = snapshot;
+    health_checker_.follow(*snapshot);
     metrics_.generation().set(static_cast<double>(snapshot->generation()));
     for (const auto& worker : workers_) worker->set_snapshot(snapshot);
   }
@@ -156,6 +158,7 @@ class ProxyRole final {
   proxy::Metrics metrics_{metrics_registry_};
   FastPathRole fast_path_{options_.fast_path, metrics_registry_};
   mesh::SnapshotPtr snapshot_ = mesh::SnapshotBuilder().build();  // the last published
+  proxy::HealthChecker health_checker_{loop_, network_, Random(random_.next())};
   Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }, nullptr};
   // Behind the Unix socket, which only root can open.
   Admin private_admin_{metrics_registry_, [this] { fast_path_.update_metrics(); },

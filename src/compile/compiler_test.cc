@@ -470,7 +470,9 @@ TEST_F(PolicyCompilerTest, every_field_is_read) {
           "stream": "20s", "maxConnectionAge": "21s"},
       "retry": {"attempts": 2, "codes": [503, 502], "backoff": "23ms", "maxBackoff": "24ms"},
       "retryBudget": {"percent": 25, "minPerSecond": 26},
-      "hedging": {"percentile": 97})");
+      "hedging": {"percentile": 97},
+      "healthCheck": {"http": {"path": "/up", "host": "h"}, "interval": "98s", "timeout": "99ms",
+          "healthyThreshold": 4, "unhealthyThreshold": 5})");
   const mesh::Service& world = built("world");
   EXPECT_THAT(problems(), IsEmpty());
   EXPECT_EQ(world.load_balancing, mesh::LoadBalancing::ring_hash);
@@ -504,7 +506,14 @@ TEST_F(PolicyCompilerTest, every_field_is_read) {
                    .connection_age_max = 21s},
       .retry = {.attempts = 2, .codes = {503, 502}, .backoff = 23ms, .backoff_max = 24ms},
       .retry_budget = {.percent = 25, .per_second_min = 26},
-      .hedging_percentile = 97};
+      .hedging_percentile = 97,
+      .health_check = mesh::HealthCheck{.type = mesh::HealthCheck::Type::http,
+                                        .path = "/up",
+                                        .host = "h",
+                                        .interval = 98s,
+                                        .timeout = 99ms,
+                                        .healthy_threshold = 4,
+                                        .unhealthy_threshold = 5}};
   EXPECT_EQ(world.the_policy(), expected);
   EXPECT_EQ(built("other").policy, nullptr);
 }

@@ -98,6 +98,26 @@ void read_retry(const json::object& spec, mesh::Policy& policy) {
   read_number(spec, "hedging.percentile", policy.hedging_percentile);
 }
 
+std::optional<mesh::HealthCheck> read_health_check(const json::object& spec) {
+  using Type = mesh::HealthCheck::Type;
+  const json::object* given = kube::find_object(spec, "healthCheck");
+  if (given == nullptr) return std::nullopt;
+  mesh::HealthCheck check;
+  if (const json::object* http = kube::find_object(*given, "http")) {
+    check.type = Type::http;
+    check.path = string_at(*http, "path", "/");
+    check.host = string_at(*http, "host");
+  } else if (const json::object* grpc = kube::find_object(*given, "grpc")) {
+    check.type = Type::grpc;
+    check.service = string_at(*grpc, "service");
+  }
+  read_duration(*given, "interval", check.interval);
+  read_duration(*given, "timeout", check.timeout);
+  read_number(*given, "healthyThreshold", check.healthy_threshold);
+  read_number(*given, "unhealthyThreshold", check.unhealthy_threshold);
+  return check;
+}
+
 mesh::Policy read_spec(const json::object& spec) {
   mesh::Policy policy;
   policy.load_balancing = mesh::parse_load_balancing(string_at(spec, "loadBalancing.policy"));
@@ -118,6 +138,7 @@ mesh::Policy read_spec(const json::object& spec) {
                      .stream = duration_at(spec, "timeouts.stream"),
                      .connection_age_max = duration_at(spec, "timeouts.maxConnectionAge")};
   read_retry(spec, policy);
+  policy.health_check = read_health_check(spec);
   return policy;
 }
 

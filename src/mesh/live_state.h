@@ -21,7 +21,8 @@ namespace tulle::mesh {
 struct alignas(64) EndpointState {
   std::atomic<std::uint32_t> in_flight{0};  // requests and TCP connections now at this endpoint
   OutlierRecord outlier;
-  PeakEwma latency;  // kept where a policy balances by it
+  std::atomic<bool> check_fails{false};  // by the policy's health check
+  PeakEwma latency;                      // kept where a policy balances by it
   // When the slow start of the endpoint began, in monotonic nanoseconds; 0: with its next pick.
   std::atomic<std::int64_t> slow_start{0};
   bool known_ready = false;  // SnapshotBuilder's: it was ready in the Snapshot before

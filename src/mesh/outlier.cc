@@ -165,7 +165,11 @@ bool set_aside(const ServicePort& port, const Endpoint& endpoint, const OutlierD
 }
 
 bool is_panic(const ServicePort& port, const OutlierDetection& policy, Instant now) {
-  const std::uint64_t left = port.pickable_count - count_ejected(port, now);
+  const auto is_left = [now](const Endpoint& endpoint) {
+    return endpoint.state->outlier.standing(now) != Standing::ejected &&
+           !endpoint.state->check_fails.load(relaxed);
+  };
+  const auto left = static_cast<std::uint64_t>(std::ranges::count_if(port.pickable(), is_left));
   return left * 100 < std::uint64_t{policy.panic_percent} * port.pickable_count;
 }
 

@@ -83,7 +83,8 @@ bool judge(const ServicePort& port, const Endpoint& endpoint, const OutlierDetec
 bool set_aside(const ServicePort& port, const Endpoint& endpoint, const OutlierDetection& policy,
                Duration time, Instant now);
 
-// Fewer than the panic threshold of the endpoints that could be picked are not ejected.
+// Fewer than the panic threshold of the endpoints that could be picked are neither ejected nor
+// unhealthy.
 bool is_panic(const ServicePort& port, const OutlierDetection& policy, Instant now);
 
 }  // namespace tulle::mesh

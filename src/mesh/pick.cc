@@ -54,6 +54,9 @@ class Candidates final {
     if (!excluded_.empty() && is_excluded(endpoint, excluded_)) return Candidacy::excluded;
     const std::uint32_t limit = policy_.circuit_breaking.requests_per_endpoint_max;
     if (limit != 0 && in_flight(endpoint) >= limit) return Candidacy::full;
+    if (endpoint.state->check_fails.load(std::memory_order_relaxed) && !ignores_ejection()) {
+      return Candidacy::unhealthy;
+    }
     switch (endpoint.state->outlier.standing(now_)) {
       case Standing::good: break;
       case Standing::probation:
@@ -335,6 +338,7 @@ std::string_view to_string(Candidacy candidacy) {
     case Candidacy::draining: return "draining, while others are ready";
     case Candidacy::excluded: return "tried in vain for this request";
     case Candidacy::ejected: return "ejected: it failed of late";
+    case Candidacy::unhealthy: return "unhealthy: its health check fails";
     case Candidacy::on_probation: return "on probation, and busy with its one request";
     case Candidacy::full: return "full: it has as many requests as its policy allows";
     case Candidacy::starting_slowly: return "starting slowly, not this time";

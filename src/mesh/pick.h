@@ -74,6 +74,7 @@ enum class Candidacy : std::uint8_t {
   draining,         // while others are ready
   excluded,         // tried in vain for this request
   ejected,          // by outlier detection
+  unhealthy,        // by the policy's health check
   on_probation,     // and busy with the one request that it may have
   full,             // as many requests as its policy allows
   starting_slowly,  // not this time

@@ -101,6 +101,20 @@ struct RetryBudget {
   friend bool operator==(const RetryBudget&, const RetryBudget&) = default;
 };
 
+struct HealthCheck {
+  enum class Type : std::uint8_t { http, tcp, grpc };
+  Type type = Type::tcp;
+  std::string path = "/";    // http
+  std::string host = {};     // http; empty: the endpoint's address
+  std::string service = {};  // grpc
+  Duration interval = std::chrono::seconds(5);
+  Duration timeout = std::chrono::seconds(1);
+  std::uint32_t healthy_threshold = 2;
+  std::uint32_t unhealthy_threshold = 3;
+
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
 struct Policy {
   std::string name = {};  // "namespace/name" of the TrafficPolicy; empty: none
   // None: what the service's annotation says, or LeastRequest.
@@ -115,6 +129,7 @@ struct Policy {
   Retry retry = {};
   RetryBudget retry_budget = {};
   std::uint32_t hedging_percentile = 0;  // 0: no hedging
+  std::optional<HealthCheck> health_check = {};
 
   friend bool operator==(const Policy&, const Policy&) = default;
 

@@ -164,6 +164,10 @@ class Snapshot final {
   // The door that listens at `address` (node ports: any ip, the port decides), or null.
   const Door* door(DoorKind kind, Transport transport, const SocketAddress& address) const;
 
+  // The services whose policy has a health check, by name. The same pointer as in the Snapshot
+  // before if it is the same ones.
+  const std::shared_ptr<const std::vector<ObjectName>>& checked() const { return checked_; }
+
   const IngressTable& ingress() const { return *ingress_; }
   // The same pointer as in the Snapshot before if nothing in it changed.
   const std::shared_ptr<const TlsTable>& tls() const { return tls_; }
@@ -181,6 +185,7 @@ class Snapshot final {
   std::shared_ptr<const std::vector<Door>> doors_;
   std::shared_ptr<const IngressTable> ingress_;
   std::shared_ptr<const TlsTable> tls_;
+  std::shared_ptr<const std::vector<ObjectName>> checked_;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

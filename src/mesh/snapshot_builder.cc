@@ -105,6 +105,7 @@ SnapshotBuilder::SnapshotBuilder(Networks networks) {
   next_.doors_ = std::make_shared<const std::vector<Door>>();
   next_.ingress_ = std::make_shared<const IngressTable>();
   next_.tls_ = std::make_shared<const TlsTable>();
+  next_.checked_ = std::make_shared<const std::vector<ObjectName>>();
 }
 
 void SnapshotBuilder::put(Service service) {
@@ -118,6 +119,9 @@ void SnapshotBuilder::put(Service service) {
     next_.services_by_address_.set(address, shared);
   }
   put_doors(*shared);
+  const bool is_checked = shared->the_policy().health_check.has_value();
+  checked_changed_ |=
+      is_checked ? checked_.insert(shared->name).second : checked_.erase(shared->name) > 0;
 }
 
 void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
@@ -203,6 +207,7 @@ void SnapshotBuilder::remove_service(const ObjectName& name) {
   forget_addresses(*before);
   next_.services_.erase(name);
   if (doors_by_service_.erase(name) > 0) doors_changed_ = true;
+  if (checked_.erase(name) > 0) checked_changed_ = true;
 }
 
 void SnapshotBuilder::put(Workload workload) {
@@ -243,6 +248,10 @@ SnapshotPtr SnapshotBuilder::build() {
     next_.doors_ = std::move(doors);
     doors_changed_ = false;
   }
+  if (std::exchange(checked_changed_, false)) {
+    next_.checked_ =
+        std::make_shared<const std::vector<ObjectName>>(checked_.begin(), checked_.end());
+  }
   auto made = std::shared_ptr<Snapshot>(new Snapshot);
   made->generation_ = ++next_.generation_;
   made->networks_ = next_.networks_;
@@ -253,6 +262,7 @@ SnapshotPtr SnapshotBuilder::build() {
   made->doors_ = next_.doors_;
   made->ingress_ = next_.ingress_;
   made->tls_ = next_.tls_;
+  made->checked_ = next_.checked_;
   return made;
 }
 

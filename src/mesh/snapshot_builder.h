@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -44,6 +45,8 @@ class SnapshotBuilder final {
   Snapshot next_;
   std::map<ObjectName, std::vector<Door>> doors_by_service_;  // only services that have any
   bool doors_changed_ = false;
+  std::set<ObjectName> checked_;
+  bool checked_changed_ = false;
   std::unordered_map<SocketAddress, std::weak_ptr<EndpointState>> endpoint_states_;
   std::size_t endpoint_states_kept_ = 0;  // after the last sweep
 };

@@ -1,0 +1,156 @@
+#include "proxy/health_checker.h"
+
+#include "base/log.h"
+#include "http/client_connection.h"
+#include "http/http2_client.h"
+#include "rt/combine.h"
+
+#include <set>
+
+namespace tulle::proxy {
+
+namespace {
+
+constexpr std::size_t kAnswerBytesMax = 64 * 1024;
+// Checks of many endpoints are not to fall together.
+constexpr double kJitter = 0.1;
+
+Error unexpected_status(int status) {
+  return fail(Code::unavailable, "status " + std::to_string(status));
+}
+
+rt::Task<Result<void>> check_http(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
+                                  std::string path, std::string host) {
+  http::ClientConnection connection(loop, std::move(stream));
+  const codec::RequestHead head{
+      .method = "GET",
+      .target = std::move(path),
+      .headers = {{"Host", host}, {"User-Agent", "tulle-health-check"}, {"Connection", "close"}}};
+  CO_TRY(const auto response, co_await connection.exchange(head));
+  const int status = response.head.status;
+  if (status < 200 || status > 399) co_return unexpected_status(status);
+  co_return Result<void>();
+}
+
+// https://github.com/grpc/grpc/blob/master/doc/health-checking.md. The message
+// HealthCheckRequest{string service = 1}, behind five bytes that say how long it is.
+std::string grpc_request(std::string_view service) {
+  std::string message;
+  if (!service.empty()) {
+    message.push_back('\x0a');
+    message.push_back(static_cast<char>(service.size()));
+    message.append(service);
+  }
+  return std::string("\0\0\0\0", 4) + static_cast<char>(message.size()) + message;
+}
+
+// HealthCheckResponse{ServingStatus status = 1}, of which SERVING is 1.
+bool is_serving(std::string_view answer) {
+  return answer == std::string_view("\0\0\0\0\2\x08\x01", 7);
+}
+
+rt::Task<Result<void>> check_grpc(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
+                                  std::string service, std::string host) {
+  http::Http2Client connection(loop, std::move(stream));
+  const auto channel = connection.open();
+  const codec::RequestHead head{.method = "POST",
+                                .target = "/grpc.health.v1.Health/Check",
+                                .headers = {{"Host", host},
+                                            {"Content-Type", "application/grpc"},
+                                            {"User-Agent", "tulle-health-check"}}};
+  http::StringBody body(grpc_request(service));
+  CO_TRY(auto response, co_await channel->exchange(head, &body, kNever));
+  if (response.head.status != 200) co_return unexpected_status(response.head.status);
+  CO_TRY(const std::string answer, co_await http::read_all(response.body, kAnswerBytesMax));
+  if (!is_serving(answer)) co_return fail(Code::unavailable, "it does not answer SERVING");
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> ask(rt::Loop& loop, net::Network& network, SocketAddress address,
+                           mesh::HealthCheck check) {
+  CO_TRY(auto stream, co_await network.connect({.to = address}));
+  const std::string host = check.host.empty() ? address.to_string() : check.host;
+  switch (check.type) {
+    case mesh::HealthCheck::Type::tcp: break;
+    case mesh::HealthCheck::Type::http:
+      co_return co_await check_http(loop, std::move(stream), check.path, host);
+    case mesh::HealthCheck::Type::grpc:
+      co_return co_await check_grpc(loop, std::move(stream), check.service, host);
+  }
+  co_return Result<void>();
+}
+
+}  // namespace
+
+rt::Task<Result<void>> check_health(rt::Loop& loop, net::Network& network, SocketAddress address,
+                                    mesh::HealthCheck check) {
+  const Instant deadline = loop.now() + check.timeout;
+  co_return co_await rt::with_deadline(loop, deadline, ask(loop, network, address, check));
+}
+
+struct HealthChecker::Checked {
+  Checked(rt::Loop& loop, const SocketAddress& at, std::shared_ptr<mesh::EndpointState> shared)
+      : address(at), state(std::move(shared)), task(loop) {}
+  // Whoever shares the endpoint and does not check it takes it for well.
+  ~Checked() { state->check_fails.store(false, std::memory_order_relaxed); }
+
+  const SocketAddress address;
+  const std::shared_ptr<mesh::EndpointState> state;
+  mesh::HealthCheck check = {};
+  std::string service = {};
+  rt::Scope task;
+};
+
+HealthChecker::HealthChecker(rt::Loop& loop, net::Network& network, Random random)
+    : loop_(loop), network_(network), random_(random) {}
+HealthChecker::~HealthChecker() = default;
+
+void HealthChecker::follow(const mesh::Snapshot& snapshot) {
+  if (snapshot.checked()->empty() && checked_.empty()) return;
+  std::set<SocketAddress> wanted;
+  for (const mesh::ObjectName& name : *snapshot.checked()) {
+    const mesh::Service& service = *snapshot.service(name);
+    for (const mesh::ServicePort& port : service.ports) {
+      if (port.transport != mesh::Transport::tcp) continue;
+      for (const mesh::Endpoint& endpoint : port.pickable()) {
+        const IpAddress& ip = endpoint.address.ip;
+        const bool is_pod = !endpoint.workload.empty() || snapshot.networks().pods.contains(ip) ||
+                            snapshot.networks().services.contains(ip);
+        if (is_pod || !wanted.insert(endpoint.address).second) continue;
+        auto& checked = checked_[endpoint.address];
+        const bool is_new = !checked || checked->state != endpoint.state;
+        if (is_new) {
+          checked = std::make_unique<Checked>(loop_, endpoint.address, endpoint.state);
+        }
+        checked->check = *service.the_policy().health_check;
+        checked->service = name.to_string();
+        if (is_new) checked->task.spawn(run(*checked));
+      }
+    }
+  }
+  std::erase_if(checked_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+}
+
+rt::Task<void> HealthChecker::run(Checked& checked) {
+  std::uint32_t in_a_row = 0;  // that say the other thing
+  for (;;) {
+    const auto well = co_await check_health(loop_, network_, checked.address, checked.check);
+    const bool fails = checked.state->check_fails.load(std::memory_order_relaxed);
+    in_a_row = well.has_value() == fails ? in_a_row + 1 : 0;
+    const std::uint32_t threshold =
+        fails ? checked.check.healthy_threshold : checked.check.unhealthy_threshold;
+    if (in_a_row >= threshold) {
+      in_a_row = 0;
+      checked.state->check_fails.store(!fails, std::memory_order_relaxed);
+      log::warn(fails ? "an endpoint is well again" : "the health check of an endpoint fails",
+                {{"service", checked.service},
+                 {"endpoint", checked.address.to_string()},
+                 {"why", well ? std::string("it answers") : well.error().message}});
+    }
+    const double jitter = 1 + kJitter * (2 * random_.unit() - 1);
+    co_await rt::sleep(loop_,
+                       std::chrono::duration_cast<Duration>(checked.check.interval * jitter));
+  }
+}
+
+}  // namespace tulle::proxy
