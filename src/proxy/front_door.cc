@@ -22,15 +22,19 @@ std::vector<FrontDoor::Key> FrontDoor::wanted(const mesh::Snapshot& snapshot) co
     keys.push_back({mesh::ListenerKind::ingress, *options_.ingress_tls, true});
   }
   for (const mesh::Door& door : *snapshot.doors()) {
-    if (door.transport != mesh::Transport::tcp) continue;
+    Key key{.transport = door.transport};
     switch (door.kind) {
       case mesh::DoorKind::node_port:
+        key.kind = mesh::ListenerKind::node_port;
         for (const IpAddress& ip : options_.node_addresses) {
-          keys.push_back({mesh::ListenerKind::node_port, {.ip = ip, .port = door.address.port}});
+          key.at = {.ip = ip, .port = door.address.port};
+          keys.push_back(key);
         }
         break;
       case mesh::DoorKind::load_balancer:
-        keys.push_back({mesh::ListenerKind::load_balancer, door.address});
+        key.kind = mesh::ListenerKind::load_balancer;
+        key.at = door.address;
+        keys.push_back(key);
         break;
     }
   }
@@ -57,26 +61,35 @@ void FrontDoor::follow(const mesh::Snapshot& snapshot) {
     closing_.push_back(std::move(door->second));
     door = open_.erase(door);
   }
+  std::erase_if(
+      udp_, [this](const auto& door) { return !std::ranges::binary_search(wanted_, door.first); });
   std::erase_if(complained_,
                 [this](const Key& key) { return !std::ranges::binary_search(wanted_, key); });
   bool all_open = true;
-  for (const Key& key : wanted_) all_open = (open_.contains(key) || open(key)) && all_open;
+  for (const Key& key : wanted_) all_open = (is_open(key) || open(key)) && all_open;
   if (!all_open && retry_.size() == 0) retry_.spawn(try_again());
 }
 
 bool FrontDoor::open(const Key& key) {
-  auto listener = network_.listen({.at = key.at});
-  if (!listener) {
-    if (complained_.insert(key).second) {
-      log::warn("a front door cannot be opened; it will be tried again",
-                {{"for", std::string(mesh::to_string(key.kind))},
-                 {"at", key.at.to_string()},
-                 {"why", listener.error().message}});
-    }
-    return false;
+  const bool tcp = key.transport == mesh::Transport::tcp;
+  const auto opened = tcp ? open_tcp(key) : open_udp(key);
+  if (opened) {
+    complained_.erase(key);
+    return true;
   }
+  if (complained_.insert(key).second) {
+    log::warn("a front door cannot be opened; it will be tried again",
+              {{"for", std::string(mesh::to_string(key.kind))},
+               {"at", key.at.to_string()},
+               {"why", opened.error().message}});
+  }
+  return false;
+}
+
+Result<void> FrontDoor::open_tcp(const Key& key) {
+  TRY(auto listener, network_.listen({.at = key.at}));
   auto acceptor =
-      std::make_unique<Acceptor>(context_.loop, *std::move(listener), options_.connections_max);
+      std::make_unique<Acceptor>(context_.loop, std::move(listener), options_.connections_max);
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address(), .idle = &idle};
@@ -84,15 +97,22 @@ bool FrontDoor::open(const Key& key) {
                    : serve_connection(context_, std::move(stream), std::move(downstream));
   });
   open_[key] = std::move(acceptor);
-  complained_.erase(key);
-  return true;
+  return {};
+}
+
+Result<void> FrontDoor::open_udp(const Key& key) {
+  TRY(auto socket, network_.bind_datagram({.at = key.at}));
+  udp_[key] = std::make_unique<UdpDoor>(context_, std::move(socket),
+                                        Downstream{.listener = key.kind, .destination = key.at},
+                                        options_.connections_max);
+  return {};
 }
 
 rt::Task<void> FrontDoor::try_again() {
   for (bool all_open = false; !all_open;) {
     co_await rt::sleep(context_.loop, kRetry);
     all_open = true;
-    for (const Key& key : wanted_) all_open = (open_.contains(key) || open(key)) && all_open;
+    for (const Key& key : wanted_) all_open = (is_open(key) || open(key)) && all_open;
   }
 }
 

@@ -5,6 +5,7 @@
 #include "mesh/snapshot_builder.h"
 #include "proxy/accept.h"
 #include "proxy/context.h"
+#include "proxy/udp.h"
 
 #include <map>
 #include <optional>
@@ -22,7 +23,7 @@ struct FrontDoorOptions {
   std::optional<SocketAddress> ingress = std::nullopt;
   // The same over TLS, once an Ingress has a host with TLS.
   std::optional<SocketAddress> ingress_tls = std::nullopt;
-  std::size_t connections_max = kConnectionsPerDoorMax;  // of each door
+  std::size_t connections_max = kConnectionsPerDoorMax;  // of each door; sessions of UDP, too
   // Of the doors each is opened by one worker of several.
   std::size_t worker = 0;
   std::size_t workers = 1;
@@ -40,14 +41,18 @@ class FrontDoor final {
 
  private:
   struct Key {
-    mesh::ListenerKind kind;
-    SocketAddress at;
+    mesh::ListenerKind kind = mesh::ListenerKind::ingress;
+    SocketAddress at = {};
     bool tls = false;
+    mesh::Transport transport = mesh::Transport::tcp;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
   std::vector<Key> wanted(const mesh::Snapshot& snapshot) const;
+  bool is_open(const Key& key) const { return open_.contains(key) || udp_.contains(key); }
   bool open(const Key& key);
+  Result<void> open_tcp(const Key& key);
+  Result<void> open_udp(const Key& key);
   rt::Task<void> try_again();
 
   Context& context_;
@@ -57,6 +62,7 @@ class FrontDoor final {
   bool seen_tls_ = false;
   std::vector<Key> wanted_;
   std::map<Key, std::unique_ptr<Acceptor>> open_;
+  std::map<Key, std::unique_ptr<UdpDoor>> udp_;
   std::vector<std::unique_ptr<Acceptor>> closing_;  // no listener, still connections
   std::set<Key> complained_;                        // said in the log already
   rt::Scope retry_;

@@ -23,17 +23,31 @@ void Upstreams::set_pods(PodTablePtr pods) {
   std::erase_if(shared_, [&gone](const auto& shared) { return gone(shared.first); });
 }
 
+Result<net::NamespacePtr> Upstreams::space_of(const IpAddress& ip,
+                                              const mesh::Networks& networks) const {
+  if (const auto pod = pods_->find(ip); pod != pods_->end()) return pod->second->space;
+  if (networks.pods.contains(ip) || networks.services.contains(ip)) {
+    return fail(Code::refused, "no pod of this node has the address " + ip.to_string());
+  }
+  return net::NamespacePtr();
+}
+
+Result<std::unique_ptr<net::Datagram>> Upstreams::bind_datagram(const SocketAddress& to,
+                                                                const mesh::Networks& networks) {
+  const IpAddress any = to.ip.is_v4() ? IpAddress() : IpAddress::v6({});
+  net::ListenOptions options{.at = {.ip = any, .port = 0}};
+  TRY(options.in, space_of(to.ip, networks));
+  return network_.bind_datagram(options);
+}
+
 rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress to,
                                                                   IpAddress caller,
                                                                   const mesh::Networks& networks,
                                                                   Duration timeout) {
   net::ConnectOptions options{.to = to};
-  const auto pod = pods_->find(to.ip);
-  if (pod != pods_->end()) {
-    options.in = pod->second->space;
-    if (!caller.is_unspecified()) options.from = SocketAddress{.ip = caller, .port = 0};
-  } else if (networks.pods.contains(to.ip) || networks.services.contains(to.ip)) {
-    co_return fail(Code::refused, "no pod of this node has the address " + to.ip.to_string());
+  CO_TRY(options.in, space_of(to.ip, networks));
+  if (options.in && !caller.is_unspecified()) {
+    options.from = SocketAddress{.ip = caller, .port = 0};
   }
   co_return co_await rt::with_deadline(loop_, loop_.now() + timeout,
                                        network_.connect(std::move(options)));

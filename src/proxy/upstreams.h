@@ -60,6 +60,10 @@ class Upstreams final {
                                                          const mesh::Networks& networks,
                                                          Duration timeout = kConnectTimeout);
 
+  // A socket to send datagrams to `to` from, made where connect() would make the connection.
+  Result<std::unique_ptr<net::Datagram>> bind_datagram(const SocketAddress& to,
+                                                       const mesh::Networks& networks);
+
   enum class Version : std::uint8_t { http1, http2 };
   // For one request, as connect().
   rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version,
@@ -71,6 +75,9 @@ class Upstreams final {
 
  private:
   // The connections of HTTP/2 to one place.
+  // The network that an endpoint is reached in: its pod's, or null for the host's.
+  Result<net::NamespacePtr> space_of(const IpAddress& ip, const mesh::Networks& networks) const;
+
   struct Client {
     std::unique_ptr<http::Http2Client> http2;
     Instant created_at;

@@ -34,6 +34,12 @@ def free_ports(count):
     return ports
 
 
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        return udp.getsockname()[1]
+
+
 def run_tulle(*arguments, limit_s=60, **options):
     """Runs a command of Tulle that ends by itself; returns what subprocess.run returns."""
     assert BINARY.is_file(), f"{BINARY} is not there: ./dev build"

@@ -4,10 +4,12 @@ import collections
 import http.client
 import os
 import signal
+import socket
+import threading
 
 import pytest
 
-from instance import run_tulle
+from instance import free_udp_port, run_tulle
 from proxy_alone import NOBODY, STOP_LIMIT_S, Backend, ProxyAlone, slice_of
 from waiting import wait_until
 
@@ -122,3 +124,66 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     done = run_tulle("proxy", "-f", tmp_path / "nothing", "--ingress-port", 0, "--admin-port", 0)
     assert done.returncode != 0
     assert done.stderr.count("\n") == 1 and "nothing: there is no such file" in done.stderr
+
+
+class Echo:
+    """Answers every datagram with its own name and what it heard."""
+
+    def __init__(self, name):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.name = name
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                heard, client = self.socket.recvfrom(65535)
+                self.socket.sendto(self.name + heard, client)
+            except OSError:
+                return
+
+    def close(self):
+        self.socket.close()
+
+
+def test_datagrams_of_a_client_go_to_one_endpoint_and_back(proxy):
+    echoes = [Echo(b"a"), Echo(b"b")]
+    port = free_udp_port()
+    proxy.write("udp.yaml", f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: datagrams}}
+spec:
+  type: NodePort
+  ports: [{{port: 53, protocol: UDP, nodePort: {port}}}]
+---""" + "---".join(f"""
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: datagrams-{echo.port}, labels: {{kubernetes.io/service-name: datagrams}}}}
+addressType: IPv4
+ports: [{{port: {echo.port}, protocol: UDP}}]
+endpoints: [{{addresses: [127.0.0.1]}}]
+""" for echo in echoes))
+
+    def ask(client, text):
+        client.sendto(text, ("127.0.0.1", port))
+        return client.recv(65535)
+
+    clients = []
+    for _ in range(4):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.settimeout(0.2)
+        clients.append(client)
+    wait_until(lambda: ask(clients[0], b"hi"), 5, "the datagram is answered")
+    seen = collections.Counter()
+    for client in clients:
+        first = ask(client, b"hi")
+        seen[first] += 1
+        assert all(ask(client, b"hi") == first for _ in range(5))
+        large = b"x" * 20000
+        assert ask(client, large) == first[:1] + large
+    assert seen == {b"ahi": 2, b"bhi": 2}
+    for each in clients + echoes:
+        each.close()
