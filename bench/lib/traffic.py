@@ -37,7 +37,8 @@ def run(command, seconds, per_count=1):
     return Done(count / per_count, took_us / 1e6, *latencies_us)
 
 
-def wrk(path, headers=None, connections=64):
+def wrk(path, headers=None, connections=64, scheme="http"):
+    host = "localhost" if scheme == "https" else "127.0.0.1"  # a name, for the certificate
     extra = [word for name, value in (headers or {}).items() for word in ("-H", f"{name}: {value}")]
 
     def generate(port, seconds):
@@ -45,7 +46,7 @@ def wrk(path, headers=None, connections=64):
             script.write(REPORT)
             script.flush()
             return run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name,
-                        *extra, f"http://127.0.0.1:{port}{path}"], seconds)
+                        *extra, f"{scheme}://{host}:{port}{path}"], seconds)
     return generate
 
 

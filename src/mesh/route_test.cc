@@ -215,6 +215,7 @@ TEST(Route, tls_is_passed_through_by_its_server_name) {
             "ingress default/i: TLS for raw.example is passed through to service default/world");
   EXPECT_EQ(decide("a.raw.example"),
             "ingress default/i: the service or port behind \"a.raw.example\" does not exist");
+  EXPECT_TRUE(snapshot->tls()->find("")->certificate) << "whoever names nobody gets a certificate";
   for (const std::string_view name : {"ended.example", "nobody.example", ""}) {
     EXPECT_EQ(decide(name), "no ingress passes TLS for \"" + std::string(name) + "\" through");
   }

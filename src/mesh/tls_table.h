@@ -4,6 +4,7 @@
 
 #include "mesh/ingress_table.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -36,8 +37,14 @@ class TlsTable final {
     return hosts_.try_emplace(std::move(host), std::move(entry)).second;
   }
   // Of the name itself, or of the wildcard above it; null: nobody has the name. The name is in
-  // lower case, as parse_client_hello() gives it.
+  // lower case, as parse_client_hello() gives it. A client that names nobody (curl with an address)
+  // gets the first certificate there is: it cannot check whose it is anyway.
   const TlsHost* find(std::string_view server_name) const {
+    if (server_name.empty()) {
+      const auto any = std::ranges::find_if(
+          hosts_, [](const auto& entry) { return entry.second.certificate != nullptr; });
+      return any != hosts_.end() ? &any->second : nullptr;
+    }
     if (const auto exact = hosts_.find(server_name); exact != hosts_.end()) return &exact->second;
     const std::size_t dot = server_name.find('.');
     if (dot == 0 || dot == std::string_view::npos) return nullptr;

@@ -117,6 +117,14 @@ def test_an_unknown_name_is_refused_by_an_alert(proxy):
     assert done.returncode == 35 and "unrecognized name" in done.stderr, done.stderr
 
 
+def test_a_client_that_names_nobody_gets_a_certificate(proxy):
+    done = subprocess.run(
+        ["curl", "-sS", "--max-time", "5", "-k", "-H", "Host: shop.localhost",
+         f"https://127.0.0.1:{proxy.ingress_tls_port}/"], capture_output=True, text=True,
+        check=False)
+    assert done.stdout == "echo", done.stderr
+
+
 def test_tls_is_passed_through_to_a_server_that_ends_it_itself(proxy, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
