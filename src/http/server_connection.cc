@@ -188,7 +188,10 @@ rt::Task<bool> ServerConnection::end_exchange() {
 
 rt::Task<void> ServerConnection::answer_for_handler() {
   if (reader_.failed()) {
-    return refuse(body_failure_status(reader_.error().code), reader_.error().message);
+    const bool malformed = reader_.reason() != codec::Http1Reason::ok;
+    return refuse(malformed ? codec::suggested_status(reader_.reason())
+                            : body_failure_status(reader_.error().code),
+                  reader_.error().message);
   }
   return refuse(500, "the handler gave no answer");
 }

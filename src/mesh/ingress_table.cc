@@ -69,7 +69,8 @@ std::optional<IngressMatch> IngressTable::match(std::string_view host,
   std::array<char, host_length_max> buffer;
   host = normalize_host(host, buffer);
   path = path.substr(0, path.find_first_of("?#"));
-  if (path.empty()) path = "/";
+  // "*" is the server itself (OPTIONS), and nothing but paths has a rule.
+  if (!path.starts_with('/')) path = "/";
   const Rule* rule = nullptr;
   if (auto exact = exact_hosts_.find(host); exact != exact_hosts_.end()) {
     rule = find_path(exact->second, path);

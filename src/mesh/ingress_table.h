@@ -51,7 +51,8 @@ class IngressTable final {
   // False when there is one already: the first one stays.
   bool set_default(std::string ingress, IngressBackend backend);
 
-  // `host` as in the Host header (any case, with or without port), `path` as in the request line.
+  // `host` as in the Host header (any case, with or without port), `path` as in the request line;
+  // what is no path counts as "/".
   std::optional<IngressMatch> match(std::string_view host, std::string_view path) const;
 
   bool empty() const { return rule_count_ == 0 && !default_; }

@@ -20,17 +20,33 @@ namespace {
 
 constexpr std::string_view kExplainField = "x-tulle-explain";
 constexpr int kSwitchingProtocols = 101;
+constexpr int kNotImplemented = 501;
 constexpr int kBadGateway = 502;
 constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr int kTooManyRequests = 429;
 
+// Whether a list of protocols has HTTP/2 over plain TCP, with a version or without.
+bool asks_for_http2(std::string_view protocols) {
+  while (!protocols.empty()) {
+    const std::size_t comma = protocols.find(',');
+    std::string_view protocol = protocols.substr(0, comma);
+    protocols.remove_prefix(comma == std::string_view::npos ? protocols.size() : comma + 1);
+    protocol = protocol.substr(0, protocol.find('/'));
+    while (protocol.starts_with(' ') || protocol.starts_with('\t')) protocol.remove_prefix(1);
+    while (protocol.ends_with(' ') || protocol.ends_with('\t')) protocol.remove_suffix(1);
+    if (codec::equals_ignoring_case(protocol, "h2c")) return true;
+  }
+  return false;
+}
+
 // What a client may not decide for the connection behind us. An upgrade goes through, but for that
 // to HTTP/2: behind it requests would pass that nobody here has seen (RFC 9113 took it out).
-void make_outgoing(codec::RequestHead& head) {
+void make_outgoing(codec::RequestHead& head, const SocketAddress& destination) {
   std::string upgrade;
-  if (codec::is_upgrade(head) && !head.headers.contains_token("Upgrade", "h2c")) {
+  if (codec::is_upgrade(head)) {
     upgrade = head.headers.get("Upgrade").value_or("");
+    if (head.headers.count("Upgrade") > 1 || asks_for_http2(upgrade)) upgrade.clear();
   }
   codec::remove_hop_by_hop(head.headers);
   if (!upgrade.empty()) {
@@ -45,6 +61,9 @@ void make_outgoing(codec::RequestHead& head) {
     if (target.has_query) origin.append("?").append(target.query);
     head.target = std::move(origin);
   }
+  // HTTP/1.0 knows requests without a Host, which HTTP/1.1 does not: what was dialled stands for
+  // it.
+  if (!head.headers.contains("Host")) head.headers.append("Host", destination.to_string());
   head.minor_version = 1;
 }
 
@@ -127,12 +146,18 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   record.host = request.head.headers.get("Host").value_or("");
   record.path = codec::split_target(request.head.target).path;
   auto timeout = grpc_timeout(request.head);
-  make_outgoing(request.head);
+  make_outgoing(request.head, downstream_.destination);
   const bool is_ingress = downstream_.listener == mesh::ListenerKind::ingress;
   if (is_ingress) set_forwarded(request.head.headers, downstream_);
   ReplayBody replay(request.body);
   Asked asked{.request = request, .exchange = exchange, .record = record, .replay = replay};
   asked.wants_reasons = take_explain_field(request.head.headers);
+  if (request.head.method == "CONNECT") {
+    // There is no tunnel: what a client sends behind it would be taken for requests.
+    co_await answer(asked, kNotImplemented, "CONNECT is not served here");
+    record.total = context_.loop.now() - start;
+    co_return requests_.record(record);
+  }
   asked.decided = route(request.head);
   if (asked.decided->service != nullptr) asked.policy = asked.decided->service->policy;
   if (const auto limit = asked.the_policy().timeouts.request) {
@@ -431,6 +456,7 @@ rt::Task<void> HttpFlow::answer(Asked& asked, int status, std::string why) {
     why.push_back('\n');
   }
   head.headers.append("Server", "tulle");
+  if (status == kNotImplemented) head.headers.append("Connection", "close");
   for (const std::string& reason : asked.reasons) head.headers.append(kExplainField, reason);
   const auto sent = co_await asked.exchange.send(head, why);
   if (!sent) asked.record.error += "; the client went away";

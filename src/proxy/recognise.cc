@@ -13,6 +13,9 @@ bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 }  // namespace
 
 Recognised recognise(std::string_view bytes) {
+  // An empty line before a request line is passed over, as the parser does (RFC 9112 §2.2).
+  if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+  if (bytes == "\r") return Recognised::undecided;
   const std::size_t limit = std::min(bytes.size(), kRequestLineStartMax);
   std::size_t method = 0;
   while (method < limit && (is_upper(bytes[method]) || bytes[method] == '-')) ++method;

@@ -35,7 +35,12 @@ TEST(Recognise, tells_a_request_line_from_anything_else) {
       {"GET ftp://a", other},
       {"\x16\x03\x01", other},
       {std::string_view("\0\0\0\4", 4), other},
-      {"\r\n", other},
+      {"\r", undecided},
+      {"\r\n", undecided},
+      {"\r\nGET / HTTP/1.1\r\n", http},
+      {"\r\nEHLO mail", other},
+      {"\r\n\r\nGET / HTTP/1.1\r\n", other},
+      {"\nGET / HTTP/1.1\r\n", other},
       {"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJ", other},
   };
   for (const Row& row : rows) EXPECT_EQ(recognise(row.bytes), row.outcome) << row.bytes;

@@ -23,7 +23,6 @@ CHUNKED = "Transfer-Encoding: chunked"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: smuggled\r\nConnection: close\r\n\r\n"
 BEHIND = Seen("GET", "/smuggled")
 PIECES_MAX = 600  # more pieces of one case take long and find nothing
-HANG_LIMIT_S = 1  # where a hang is what is known
 NUMBERS = itertools.count()
 
 
@@ -201,6 +200,10 @@ CHUNKS = [
           chunks(f"{len(SMUGGLED):x}\r\n{SMUGGLED.decode()}\r\n{EMPTY}"),
           posted(SMUGGLED.decode())),
     legal("chunks that look like their end", chunks(f"5\r\n{EMPTY}\r\n{EMPTY}"), posted(EMPTY)),
+    refused("a trailer of the connection", chunks("5\r\nhello\r\n0\r\nConnection: close\r\n\r\n")),
+    refused("a trailer that claims an identity",
+            chunks("5\r\nhello\r\n0\r\nAuthorization: Basic eA==\r\n\r\n")),
+    refused("trailers without end", chunks(f"0\r\nX: {'y' * 20_000}\r\n\r\n"), 431),
 ]
 
 FIELDS = [
@@ -266,6 +269,7 @@ HOSTS = [
       for target in ("http:///first", "http://user@first/first", "http://first:x/first",
                      "http://[::1/first", "http:/first", "http:first", "://first/first",
                      "http://:80/first", "http://fir\\st/first", "1http://first/first")),
+    legal("HTTP/1.0 without a host", text("GET /first HTTP/1.0", "Connection: keep-alive"), got()),
 ]
 
 LINES = [
@@ -338,6 +342,11 @@ UPGRADES = [
     legal("an expectation without a body", get("Expect: 100-continue"), got()),
     refused("an expectation with length and coding",
             post("Expect: 100-continue", CHUNKED, "Content-Length: 5", body="hello")),
+    refused("a CONNECT", text("CONNECT first:80 HTTP/1.1", "Host: first:80"), 501),
+    refused("a CONNECT with a body", text("CONNECT first:80 HTTP/1.1", "Host: first:80",
+                                          "Content-Length: 5", body="hello"), 501),
+    legal("an upgrade to HTTP/2 with a version", get("Connection: Upgrade", "Upgrade: h2c/1.0"),
+          got()),
     refused("a CONNECT to a path", get(line="CONNECT /first HTTP/1.1")),
     refused("a CONNECT without a port", get(line="CONNECT first HTTP/1.1")),
 ]
@@ -352,37 +361,9 @@ NOT_FOR_NGINX = [
     legal("a TRACE", get(line="TRACE /first HTTP/1.1"), got(method="TRACE")),
     legal("an encoded NUL", get(line="GET /a%00b HTTP/1.1"), got("/a%00b")),
     legal("an empty host", text("GET /first HTTP/1.1", "Host:"), got()),
+    legal("an OPTIONS of the server", get(line="OPTIONS * HTTP/1.1"), got("*", "OPTIONS")),
 ]
 
-
-def known(reason, door, case):
-    return pytest.param(door, case, id=f"{door}, {case.name}",
-                        marks=pytest.mark.xfail(strict=True, reason=reason,
-                                                raises=(AssertionError, TimeoutError)))
-
-
-# What is wrong today. A row moves up into the table with its repair.
-KNOWN = [
-    known("the lookup of a path without a slash never ends, and with it the worker", "ingress",
-          legal("an OPTIONS of the server", get(line="OPTIONS * HTTP/1.1"),
-                got("*", "OPTIONS"))),
-    known("the lookup of a path without a slash never ends, and with it the worker", "ingress",
-          refused("a CONNECT", text("CONNECT first:80 HTTP/1.1", "Host: first:80"), 501)),
-    known("CONNECT is answered 200, then what should be in the tunnel is read as requests", "node",
-          refused("a CONNECT", text("CONNECT first:80 HTTP/1.1", "Host: first:80"), 501)),
-    known("CONNECT is answered 200, then what should be in the tunnel is read as requests", "node",
-          refused("a CONNECT with a body", text("CONNECT first:80 HTTP/1.1", "Host: first:80",
-                                                "Content-Length: 5", body="hello"), 501)),
-    known("sent on as HTTP/1.1 without a Host, which backends must refuse", "ingress",
-          legal("HTTP/1.0 without a host", text("GET /first HTTP/1.0", "Connection: keep-alive"),
-                got())),
-    known("fields of one connection are forwarded if they are trailers (RFC 9110 section 7.6.1)",
-          "ingress", legal("a trailer of the connection",
-                           chunks("5\r\nhello\r\n0\r\nConnection: close\r\n\r\n"),
-                           posted("hello"))),
-    known("answered 400, though suggested_status() has 431", "ingress",
-          refused("trailers without end", chunks(f"0\r\nX: {'y' * 20_000}\r\n\r\n"), 431)),
-]
 
 # Ends, if ever, long after the client has gone: everything behind the head is body.
 ENDLESS = {
@@ -505,11 +486,3 @@ def test_a_body_that_breaks_off_hides_a_request_from_everybody(world, head):
         while connection.recv(1 << 16):
             pass
     assert settled(proxy, backend) == []
-
-
-@pytest.mark.parametrize("door, case", KNOWN)
-def test_known_faults_are_repaired(door, case):
-    # A world of its own: the worker may hang.
-    with recorded("strict") as (proxy, backend):
-        port = proxy.ingress_port if door == "ingress" else proxy.node_port
-        check(proxy, backend, case, port, HANG_LIMIT_S)
