@@ -303,7 +303,11 @@ rt::Task<void> HttpFlow::send(Asked& asked, http::Body* body) {
       asked.record.error = asked.last.message;
       if (tried.connected && tried.upstream.channel().request_body_failed()) co_return;
     }
-    if (co_await once_more(asked, tried)) continue;
+    if (co_await once_more(asked, tried)) {
+      tried.upstream = {};  // it reads the body no more
+      asked.replay.rewind();
+      continue;
+    }
     if (tried.response) co_return co_await hand_on(asked, std::move(tried));
     co_return co_await answer(asked, status_for(asked.last), asked.last.message);
   }
@@ -409,9 +413,8 @@ rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
   const bool answered = tried.response.has_value();
   const bool unprocessed = !answered && channel.request_progress() == http::RequestProgress::unsent;
   const bool begun = !answered && channel.response_started();
-  if ((!unprocessed && !is_idempotent(asked.head())) || begun || !asked.replay.rewind()) {
-    co_return false;
-  }
+  const bool may = unprocessed || is_idempotent(asked.head());
+  if (!may || begun || !asked.replay.can_rewind()) co_return false;
   const bool stale = !answered && channel.reused() && asked.last.code != Code::timed_out;
   if (stale && !asked.fresh) {
     // The server may have been closing it. That is no attempt.

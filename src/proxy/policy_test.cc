@@ -308,6 +308,22 @@ TEST_F(PolicyFlowTest, the_answer_of_the_last_attempt_is_handed_on_whole) {
   EXPECT_THAT(counts(), ElementsAre(1, 1));
 }
 
+TEST_F(PolicyFlowTest, a_body_under_way_goes_on_whole_when_its_early_answer_is_not_retried) {
+  make_servers(1);
+  const auto listener = listen_raw(0);
+  set_policy({.retry = {.codes = {503}}, .retry_budget = {.percent = 0, .per_second_min = 0}});
+  http::Wire wire = dial();
+  http::Wire server = accept(*listener);
+  wire.say(request("/", "PUT", "Content-Length: 10\r\n") + "0123");
+  EXPECT_THAT(server.hear(), testing::EndsWith("\r\n\r\n0123"));
+  server.say("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nno");
+  EXPECT_EQ(status_of(wire.hear()), "503");
+  wire.say("456789");
+  EXPECT_EQ(server.hear(), "456789");
+  server.say("pe");
+  EXPECT_EQ(wire.hear(), "pe");
+}
+
 TEST_F(PolicyFlowTest, retries_stay_within_their_budget) {
   make_servers(2);
   set_policy({.outlier = {.ejected_percent_max = 0},

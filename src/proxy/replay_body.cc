@@ -21,9 +21,4 @@ rt::Task<Result<std::string_view>> ReplayBody::read() {
   co_return piece;
 }
 
-bool ReplayBody::rewind() {
-  given_ = 0;
-  return !beyond_;
-}
-
 }  // namespace tulle::proxy

@@ -20,9 +20,11 @@ class ReplayBody final : public http::Body {
   std::optional<std::uint64_t> length() const override { return inner_.length(); }
   const codec::Headers* trailers() const override { return inner_.trailers(); }
 
-  // The next read() gives the first piece again. False when that is kept no more. No read may be in
-  // progress.
-  bool rewind();
+  // Whether all that was read is kept, and can be read again.
+  bool can_rewind() const { return !beyond_; }
+  // The next read() gives the first piece again. REQUIRES: can_rewind(), and that whoever has read
+  // it does not go on.
+  void rewind() { given_ = 0; }
 
  private:
   http::Body& inner_;
