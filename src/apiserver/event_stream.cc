@@ -92,7 +92,7 @@ rt::Task<kube::ApiResult<std::optional<StreamEvent>>> EventStream::next() {
           .type = WatchType::bookmark, .item = nullptr, .revision = context_.store.revision()};
     }
     co_await rt::race(watch_->ready(),
-                      rt::detail::wait_until(context_.loop, std::min(deadline_, next_bookmark_)));
+                      rt::until(context_.loop, std::min(deadline_, next_bookmark_)));
   }
 }
 

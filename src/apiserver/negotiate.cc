@@ -1,5 +1,6 @@
 #include "apiserver/negotiate.h"
 
+#include "base/text.h"
 #include "codec/http_message.h"
 #include "codec/json.h"
 #include "codec/yaml.h"
@@ -11,17 +12,8 @@ namespace tulle::apiserver {
 
 namespace {
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-std::string_view take_until(std::string_view& text, char separator) {
-  auto end = text.find(separator);
-  std::string_view taken = text.substr(0, end);
-  text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-  return trim(taken);
+std::string_view take_piece(std::string_view& text, char separator) {
+  return trim(take_until(text, separator));
 }
 
 // One entry of an Accept field: its type and the parameters that Kubernetes gives a meaning.
@@ -33,10 +25,10 @@ struct MediaType {
 };
 
 MediaType parse_media_type(std::string_view text) {
-  MediaType media{.type = take_until(text, ';'), .as = {}, .version = {}, .group = {}};
+  MediaType media{.type = take_piece(text, ';'), .as = {}, .version = {}, .group = {}};
   while (!text.empty()) {
-    std::string_view value = take_until(text, ';');
-    std::string_view name = take_until(value, '=');
+    std::string_view value = take_piece(text, ';');
+    std::string_view name = take_piece(value, '=');
     if (name == "as") media.as = value;
     if (name == "v") media.version = value;
     if (name == "g") media.group = value;
@@ -79,7 +71,7 @@ kube::ApiResult<boost::json::value> decode_yaml(std::string_view body,
 kube::ApiResult<Representation> negotiate(std::string_view accept) {
   if (trim(accept).empty()) return Representation::object;
   while (!accept.empty()) {
-    MediaType media = parse_media_type(take_until(accept, ','));
+    MediaType media = parse_media_type(take_piece(accept, ','));
     if (!is_json(media.type)) continue;
     if (media.as.empty()) return Representation::object;
     if (media.group != "meta.k8s.io" || media.version != "v1") continue;
@@ -92,7 +84,7 @@ kube::ApiResult<Representation> negotiate(std::string_view accept) {
 }
 
 kube::ApiResult<PatchType> patch_type(std::string_view content_type) {
-  std::string_view type = take_until(content_type, ';');
+  std::string_view type = take_piece(content_type, ';');
   for (std::size_t i = 0; i < patch_types().size(); ++i) {
     if (codec::equals_ignoring_case(type, patch_types()[i])) return static_cast<PatchType>(i);
   }
@@ -103,7 +95,7 @@ kube::ApiResult<boost::json::value> decode_body(const kube::Scheme& scheme,
                                                 std::string_view content_type,
                                                 std::string_view body,
                                                 std::vector<std::string>& duplicate_fields) {
-  std::string_view type = take_until(content_type, ';');
+  std::string_view type = take_piece(content_type, ';');
   if (type.empty() || type == "application/json" || type.ends_with("+json")) {
     auto value = codec::parse_json(body, {.duplicate_keys = &duplicate_fields});
     if (!value) return kube::bad_request("the body is not valid JSON: " + value.error().message);

@@ -1,5 +1,7 @@
 #include "codec/client_hello.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <optional>
 
@@ -77,10 +79,7 @@ std::optional<std::string> join_records(std::string_view bytes, bool& malformed)
 }
 
 std::string normal_name(std::string_view name) {
-  std::string lower(name);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
+  std::string lower = to_lower(name);
   if (lower.ends_with('.')) lower.pop_back();
   return lower;
 }

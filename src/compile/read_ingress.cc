@@ -1,5 +1,6 @@
 #include "compile/facts.h"
 
+#include "base/text.h"
 #include "codec/base64.h"
 #include "kube/object.h"
 
@@ -47,14 +48,6 @@ void read_paths(const boost::json::object& rule, const mesh::ObjectName& ingress
                            .type = exact ? mesh::PathType::exact : mesh::PathType::prefix,
                            .backend = *std::move(backend)});
   }
-}
-
-std::string to_lower(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
 }
 
 // Without hosts it is for those of the rules.

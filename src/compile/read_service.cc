@@ -1,5 +1,6 @@
 #include "compile/facts.h"
 
+#include "base/text.h"
 #include "kube/object.h"
 
 #include <fmt/format.h>
@@ -103,11 +104,8 @@ void read_addresses(const boost::json::object& object, mesh::Service& service) {
 }
 
 std::string read_external_name(const boost::json::object& object) {
-  std::string name(string_at(object, "spec.externalName"));
+  std::string name = to_lower(string_at(object, "spec.externalName"));
   if (name.ends_with('.')) name.pop_back();
-  std::ranges::transform(name, name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
   return name;
 }
 

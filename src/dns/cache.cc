@@ -1,5 +1,6 @@
 #include "dns/cache.h"
 
+#include "base/text.h"
 #include "codec/http_message.h"
 #include "rt/combine.h"
 
@@ -10,14 +11,6 @@ namespace tulle::dns {
 namespace {
 
 using codec::DnsMessage;
-
-std::string to_lower(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
-}
 
 std::int64_t whole_seconds(Duration duration) {
   return std::chrono::floor<std::chrono::seconds>(duration).count();
@@ -37,10 +30,6 @@ Duration time_to_live(const DnsMessage& message, const CacheOptions& options) {
     return std::min<Duration>(ttl, options.negative_ttl_max);
   }
   return {};
-}
-
-bool is_usable(const DnsMessage& message) {
-  return message.rcode == codec::DnsRcode::no_error || message.rcode == codec::DnsRcode::name_error;
 }
 
 template <class Change>
@@ -93,7 +82,7 @@ rt::Task<Result<DnsMessage>> Cache::ask(codec::DnsQuestion question) {
   const auto old = entry != nullptr ? stale(*entry) : std::nullopt;
   if (old) {
     const Instant patience = loop_.now() + options_.stale_after;
-    co_await rt::race(under_way->done.wait(), rt::detail::wait_until(loop_, patience));
+    co_await rt::race(under_way->done.wait(), rt::until(loop_, patience));
     if (!under_way->done.is_set() || !under_way->outcome) co_return spelled_as(*old, question.name);
   } else {
     co_await under_way->done.wait();
@@ -147,9 +136,8 @@ rt::Task<void> Cache::run(Key key, std::shared_ptr<Fetch> fetch) {
 
 void Cache::store(const Key& key, const Result<DnsMessage>& outcome) {
   Entry* entry = find(key);
-  const bool good = outcome && is_usable(*outcome);
-  const Duration ttl = good ? time_to_live(*outcome, options_) : Duration{};
-  if (good && ttl == Duration{}) {
+  const Duration ttl = outcome ? time_to_live(*outcome, options_) : Duration{};
+  if (outcome && ttl == Duration{}) {
     if (entry != nullptr) forget(by_key_.at(key));
     return;
   }
@@ -158,9 +146,8 @@ void Cache::store(const Key& key, const Result<DnsMessage>& outcome) {
     entry = &entries_.back();
     by_key_.emplace(key, std::prev(entries_.end()));
   }
-  if (!good) {
-    entry->error =
-        outcome ? Error(fail(Code::unavailable, "the resolver refuses")) : outcome.error();
+  if (!outcome) {
+    entry->error = outcome.error();
     entry->retry_at = loop_.now() + options_.failure_ttl;
   } else {
     bytes_ -= entry->bytes;

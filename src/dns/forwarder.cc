@@ -1,5 +1,6 @@
 #include "dns/forwarder.h"
 
+#include "base/text.h"
 #include "codec/http_message.h"
 #include "dns/message_stream.h"
 #include "rt/combine.h"
@@ -133,17 +134,11 @@ rt::Task<Result<codec::DnsMessage>> Forwarder::by_tcp(SocketAddress resolver,
 }
 
 Result<StubDomain> parse_stub_domain(std::string_view text) {
-  const std::size_t equals = text.find('=');
-  StubDomain stub{.domain = std::string(text.substr(0, equals))};
-  for (char& c : stub.domain) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
+  std::string_view rest = text;
+  StubDomain stub{.domain = to_lower(take_until(rest, '='))};
   while (stub.domain.ends_with('.')) stub.domain.pop_back();
-  std::string_view rest = equals == std::string_view::npos ? "" : text.substr(equals + 1);
   while (!rest.empty()) {
-    const std::size_t comma = rest.find(',');
-    const std::string_view one = rest.substr(0, comma);
-    rest.remove_prefix(comma == std::string_view::npos ? rest.size() : comma + 1);
+    const std::string_view one = take_until(rest, ',');
     if (const auto ip = IpAddress::parse(one)) {
       stub.resolvers.push_back({.ip = *ip, .port = kDnsPort});
     } else if (const auto address = SocketAddress::parse(one)) {

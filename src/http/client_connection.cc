@@ -288,7 +288,7 @@ bool ClientConnection::State::may_switch() const {
 // (RFC 9110 §10.1.1).
 rt::Task<void> ClientConnection::State::until_wanted() {
   const Instant patience = loop.now() + kContinuePatience;
-  co_await rt::race(body_wanted.wait(), rt::detail::wait_until(loop, patience));
+  co_await rt::race(body_wanted.wait(), rt::until(loop, patience));
   body_wanted.set();
 }
 

@@ -1,5 +1,6 @@
 #include "kube/table_cells.h"
 
+#include "base/text.h"
 #include "kube/object.h"
 #include "kube/selector.h"
 
@@ -28,13 +29,6 @@ std::string with_more(std::vector<std::string> list, std::string_view empty) {
   if (count <= shown_max) return fmt::format("{}", fmt::join(list, ","));
   list.resize(shown_max);
   return fmt::format("{} + {} more...", fmt::join(list, ","), count - shown_max);
-}
-
-std::string lower(std::string_view value) {
-  std::string out(value);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
 }
 
 // The first of the paths that holds a string which is not empty.
@@ -242,7 +236,7 @@ json::value event_count(const json::object& event, Time) {
 json::value event_object(const json::object& event, Time) {
   const json::object* target = find_object(event, "involvedObject");
   if (target == nullptr) target = &object_at(event, "regarding");
-  const std::string kind = lower(string_at(*target, "kind"));
+  const std::string kind = to_lower(string_at(*target, "kind"));
   const std::string_view name = string_at(*target, "name");
   return text(name.empty() ? kind : fmt::format("{}/{}", kind, name));
 }

@@ -1,5 +1,6 @@
 #include "mesh/dns_records.h"
 
+#include "base/text.h"
 #include "codec/dns.h"
 
 #include <algorithm>
@@ -14,14 +15,6 @@ using codec::DnsType;
 constexpr std::size_t labels_max = 8;          // of a name below the cluster domain
 constexpr std::uint16_t srv_weight_sum = 100;  // shared by the records of one answer
 constexpr std::string_view schema_version = "1.1.0";
-
-std::string to_lower(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
-}
 
 // What stands before ".domain", or nothing if `name` is not below or at `domain`.
 std::optional<std::string_view> below(std::string_view name, std::string_view domain) {

@@ -1,5 +1,7 @@
 #include "mesh/ingress_table.h"
 
+#include "base/text.h"
+
 #include <algorithm>
 #include <array>
 
@@ -8,8 +10,6 @@ namespace {
 
 constexpr std::size_t host_length_max = 255;  // RFC 1035 section 2.3.4
 
-char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 // Lower case, without port and without a dot at the end.
 std::string_view normalize_host(std::string_view host, std::array<char, host_length_max>& buffer) {
   std::size_t colon = host.rfind(':');
@@ -17,7 +17,7 @@ std::string_view normalize_host(std::string_view host, std::array<char, host_len
   if (colon != std::string_view::npos && !bracketed) host = host.substr(0, colon);
   if (host.ends_with('.')) host.remove_suffix(1);
   if (host.size() > buffer.size()) return {};
-  std::ranges::transform(host, buffer.begin(), to_lower);
+  std::ranges::transform(host, buffer.begin(), [](char c) { return to_lower(c); });
   return {buffer.data(), host.size()};
 }
 
@@ -29,7 +29,7 @@ std::string_view without_slashes_at_end(std::string_view path) {
 }  // namespace
 
 bool IngressTable::add(Rule rule) {
-  std::ranges::transform(rule.host, rule.host.begin(), to_lower);
+  rule.host = to_lower(rule.host);
   if (rule.path.empty()) rule.path = "/";
   bool wildcard = rule.host.starts_with("*.");
   Paths& paths = rule.host.empty() ? any_host_

@@ -239,9 +239,9 @@ Index bound_endpoint(const Service& service, Candidates& candidates, const PickR
   auto bound =
       port.state->affinity.find(request.client, *service.client_affinity_timeout, candidates.now());
   if (!bound) return std::nullopt;
-  auto found = std::ranges::find(port.pickable(), *bound, &Endpoint::address);
-  if (found == port.pickable().end() || !candidates.allows(*found)) return std::nullopt;
-  return static_cast<std::size_t>(found - port.pickable().begin());
+  const Endpoint* found = port.find_pickable(*bound);
+  if (!found || !candidates.allows(*found)) return std::nullopt;
+  return static_cast<std::size_t>(found - port.endpoints.data());
 }
 
 Index session_endpoint(const Service& service, Candidates& candidates, const PickRequest& request) {

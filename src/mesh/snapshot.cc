@@ -42,6 +42,11 @@ std::string_view to_string(Health health) {
   return "";
 }
 
+const Endpoint* ServicePort::find_pickable(const SocketAddress& address) const {
+  const auto found = std::ranges::find(pickable(), address, &Endpoint::address);
+  return found == pickable().end() ? nullptr : &*found;
+}
+
 const ServicePort* Service::find_port(std::uint16_t port, Transport transport) const {
   auto found = std::ranges::find_if(
       ports, [&](const ServicePort& p) { return p.port == port && p.transport == transport; });

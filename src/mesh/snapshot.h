@@ -79,6 +79,8 @@ struct ServicePort {
   std::shared_ptr<LatencyHistogram> latencies = {};  // where the policy hedges
 
   std::span<const Endpoint> pickable() const { return {endpoints.data(), pickable_count}; }
+  // The pickable one at this address, or null.
+  const Endpoint* find_pickable(const SocketAddress& address) const;
 };
 
 // An address behind a service, whatever its ports: what DNS answers for headless services.

@@ -305,9 +305,8 @@ rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Inst
   rt::Loop& loop = context_.node.loop;
   co_await run_pre_stop(kill_at);
   container.signal(signal_number(stop_signal_));
-  auto outcome = pod_ends
-                     ? co_await rt::race(container.ended(), kill_time(context_))
-                     : co_await rt::race(container.ended(), rt::detail::wait_until(loop, kill_at));
+  auto outcome = pod_ends ? co_await rt::race(container.ended(), kill_time(context_))
+                          : co_await rt::race(container.ended(), rt::until(loop, kill_at));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   container.signal(SIGKILL);
   co_return co_await container.ended();

@@ -1,6 +1,7 @@
 #include "node/environment.h"
 
 #include "base/format.h"
+#include "base/text.h"
 #include "codec/base64.h"
 #include "kube/object.h"
 
@@ -59,8 +60,7 @@ void add_service(const json::object& service, Environment& environment) {
     if (first) environment.set(prefix + "_SERVICE_PORT", number);
     const std::string_view name = string_at(port, "name");
     if (!name.empty()) environment.set(prefix + "_SERVICE_PORT_" + variable_name(name), number);
-    std::string lower = protocol;
-    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const std::string lower = to_lower(protocol);
     const std::string url = fmt::format("{}://{}:{}", lower, address, number);
     if (first) environment.set(prefix + "_PORT", url);
     const std::string link = fmt::format("{}_PORT_{}_{}", prefix, number, protocol);
@@ -181,7 +181,7 @@ bool Environment::contains(std::string_view name) const {
 std::vector<std::string> Environment::assignments() const {
   std::vector<std::string> out;
   out.reserve(variables_.size());
-  for (const auto& [name, value] : variables_) out.push_back(name + "=" + value);
+  for (const auto& [name, value] : variables_) out.push_back(fmt::format("{}={}", name, value));
   return out;
 }
 

@@ -157,8 +157,7 @@ rt::Task<void> run_session(Node& node, http::WebSocket& socket, CommandStreams& 
   senders.spawn(send_output(socket, *streams.output, kOutput));
   if (streams.errors) senders.spawn(send_output(socket, *streams.errors, kErrors));
   const auto status = co_await command.exited();
-  co_await rt::race(senders.idle(),
-                    rt::detail::wait_until(node.loop, node.loop.now() + kDrainTime));
+  co_await rt::race(senders.idle(), rt::until(node.loop, node.loop.now() + kDrainTime));
   senders.cancel();
   std::string message(1, static_cast<char>(kStatus));
   message += codec::to_json(final_status(status));

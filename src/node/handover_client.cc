@@ -54,7 +54,7 @@ rt::Task<void> HandoverClient::withdraw(std::string uid) {
   outbox_.push_back(
       {.type = mesh::HandoverType::withdraw, .uid = uid, .pod = {}, .address = {}, .message = {}});
   more_.wake_all(loop_);
-  co_await rt::race(withdrawn(uid), rt::detail::wait_until(loop_, loop_.now() + kWithdrawTime));
+  co_await rt::race(withdrawn(uid), rt::until(loop_, loop_.now() + kWithdrawTime));
 }
 
 rt::Task<void> HandoverClient::withdrawn(std::string uid) {

@@ -62,15 +62,14 @@ inline rt::Task<void> kill_time(PodContext& context) {
     static rt::Task<void> wait(rt::WaitList& list) { co_await rt::wait_on(list); }
   };
   while (loop.now() < context.kill_at) {
-    co_await rt::race(Changed::wait(context.kill_at_changed),
-                      rt::detail::wait_until(loop, context.kill_at));
+    co_await rt::race(Changed::wait(context.kill_at_changed), rt::until(loop, context.kill_at));
   }
 }
 
 // Waits, unless the pod is to end before. Returns whether it is.
 inline rt::Task<bool> pause_or_stop(PodContext& context, Duration pause) {
   rt::Loop& loop = context.node.loop;
-  co_await rt::race(context.stopping.wait(), rt::detail::wait_until(loop, loop.now() + pause));
+  co_await rt::race(context.stopping.wait(), rt::until(loop, loop.now() + pause));
   co_return context.stopping.is_set();
 }
 

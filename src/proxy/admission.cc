@@ -36,7 +36,7 @@ rt::Task<mesh::Gate::Place> admit(rt::Loop& loop, const mesh::Decision& decision
   auto place = mesh::Gate::enter(decision.port->gate, limits_of(*decision.port, policy),
                                  [turn] { turn->loop.post([turn] { turn->come.set(); }); });
   if (place.entry() == mesh::Gate::Entry::waiting) {
-    co_await rt::race(turn->come.wait(), rt::detail::wait_until(loop, until));
+    co_await rt::race(turn->come.wait(), rt::until(loop, until));
     if (place.entry() == mesh::Gate::Entry::waiting) place.leave();
   }
   co_return place;

@@ -132,9 +132,8 @@ class Chaos : public ProxyTest {
         --i;  // the connection was closed between two requests: nothing was asked
         continue;
       }
-      auto outcome =
-          co_await rt::race(read_whole(*stream, received),
-                            rt::detail::wait_until(sim.loop, sim.loop.now() + kPatience));
+      auto outcome = co_await rt::race(read_whole(*stream, received),
+                                       rt::until(sim.loop, sim.loop.now() + kPatience));
       if (outcome.index() == 1) {
         ADD_FAILURE() << id << " has no answer";
         co_return;

@@ -15,30 +15,15 @@ constexpr std::uint16_t kServiceUnavailable = 503;
 // `chosen` as a pick, if it can still be picked.
 mesh::Pick pick_again(const mesh::ServicePort& port, std::span<const SocketAddress> tried,
                       const Chosen& chosen) {
-  const auto found = std::ranges::find(port.pickable(), chosen.endpoint, &mesh::Endpoint::address);
-  if (found == port.pickable().end() || std::ranges::find(tried, chosen.endpoint) != tried.end()) {
-    return {};
-  }
-  return {.endpoint = &*found, .reason = chosen.reason};
-}
-
-// What a pick of this service goes by, beside the load.
-mesh::PickRequest pick_request(const mesh::Policy& policy, const Downstream& downstream,
-                               const ChoiceRequest& request) {
-  mesh::PickRequest made{.client = downstream.peer.ip, .excluded = request.tried};
-  if (policy.hash_on) made.hash = hash_key(*policy.hash_on, request.head, downstream.peer.ip);
-  if (policy.session && request.head != nullptr) {
-    made.session = read_session(*policy.session, request.head->headers);
-  }
-  return made;
+  const mesh::Endpoint* found = port.find_pickable(chosen.endpoint);
+  if (found == nullptr || std::ranges::find(tried, chosen.endpoint) != tried.end()) return {};
+  return {.endpoint = found, .reason = chosen.reason};
 }
 
 // The endpoint of a choice in what holds now.
 const mesh::Endpoint* find_endpoint(const mesh::Decision& decision, const Choice& choice) {
   if (decision.target() != mesh::RouteTarget::service || !choice.endpoint) return nullptr;
-  const auto pickable = decision.port->pickable();
-  const auto found = std::ranges::find(pickable, *choice.endpoint, &mesh::Endpoint::address);
-  return found == pickable.end() ? nullptr : &*found;
+  return decision.port->find_pickable(*choice.endpoint);
 }
 
 void say_ejected(Context& context, const mesh::Decision& decision, const mesh::Endpoint& endpoint,
@@ -66,15 +51,14 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   if (request.chosen && !by_request) {
     pick = pick_again(*decision.port, request.tried, *request.chosen);
   }
-  if (!pick) {
-    pick = mesh::pick(service, *decision.port, pick_request(policy, downstream, request),
-                      context.loop.now(), context.random);
-  }
+  mesh::PickRequest by = pick_request(policy, downstream.peer.ip, request.head);
+  by.excluded = request.tried;
+  if (!pick) pick = mesh::pick(service, *decision.port, by, context.loop.now(), context.random);
   record.pick_reason = mesh::to_string(pick.reason);
   if (request.reasons != nullptr) {
-    *request.reasons = explain_choice(
-        decision, *request.routed, pick_request(policy, downstream, request),
-        mesh::explain(pick, service, *decision.port), context.loop.now(), context.random);
+    *request.reasons =
+        explain_choice(decision, *request.routed, by, mesh::explain(pick, service, *decision.port),
+                       context.loop.now(), context.random);
   }
   Choice choice{.reason = pick.reason, .policy = service.policy};
   if (!pick) {

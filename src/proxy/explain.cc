@@ -158,7 +158,7 @@ Result<std::string> explain_request(const mesh::Snapshot& snapshot, const Imagin
                              .host = host,
                              .path = target.path,
                              .method = head.method};
-  mesh::PickRequest by{.client = IpAddress::v4(127, 0, 0, 1), .rehearsal = true};
+  IpAddress client = IpAddress::v4(127, 0, 0, 1);
   if (!imagined.from.empty()) {
     const std::size_t slash = imagined.from.find('/');
     const bool has_namespace = slash != std::string::npos;
@@ -168,14 +168,14 @@ Result<std::string> explain_request(const mesh::Snapshot& snapshot, const Imagin
     if (caller == nullptr) return failf(Code::not_found, "there is no pod {}/{}", space, pod);
     TRY(request.destination, look_up(snapshot, *caller, to, lines));
     request.listener = mesh::ListenerKind::capture;
-    if (caller->address) by.client = *caller->address;
+    if (caller->address) client = *caller->address;
   }
   const mesh::Decision decision = mesh::route(snapshot, request);
   std::string picked;
+  mesh::PickRequest by;
   if (decision.target() == mesh::RouteTarget::service) {
-    const mesh::Policy& policy = decision.service->the_policy();
-    if (policy.hash_on) by.hash = hash_key(*policy.hash_on, &head, by.client);
-    if (policy.session) by.session = read_session(*policy.session, head.headers);
+    by = pick_request(decision.service->the_policy(), client, &head);
+    by.rehearsal = true;
     const mesh::Pick pick = mesh::pick(*decision.service, *decision.port, by, now, random);
     picked = mesh::explain(pick, *decision.service, *decision.port);
   }

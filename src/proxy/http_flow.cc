@@ -1,5 +1,6 @@
 #include "proxy/http_flow.h"
 
+#include "base/text.h"
 #include "codec/url.h"
 #include "proxy/admission.h"
 #include "proxy/explain.h"
@@ -29,13 +30,8 @@ constexpr int kTooManyRequests = 429;
 // Whether a list of protocols has HTTP/2 over plain TCP, with a version or without.
 bool asks_for_http2(std::string_view protocols) {
   while (!protocols.empty()) {
-    const std::size_t comma = protocols.find(',');
-    std::string_view protocol = protocols.substr(0, comma);
-    protocols.remove_prefix(comma == std::string_view::npos ? protocols.size() : comma + 1);
-    protocol = protocol.substr(0, protocol.find('/'));
-    while (protocol.starts_with(' ') || protocol.starts_with('\t')) protocol.remove_prefix(1);
-    while (protocol.ends_with(' ') || protocol.ends_with('\t')) protocol.remove_suffix(1);
-    if (codec::equals_ignoring_case(protocol, "h2c")) return true;
+    std::string_view protocol = take_until(protocols, ',');
+    if (codec::equals_ignoring_case(trim(take_until(protocol, '/')), "h2c")) return true;
   }
   return false;
 }
@@ -89,8 +85,6 @@ int status_for(const Error& error) {
 
 rt::Task<void> nothing() { co_return; }
 
-rt::Task<void> until(rt::Loop& loop, Instant at) { co_await rt::sleep_until(loop, at); }
-
 // Where the length is unknown the body may begin long after the head (a stream of events): then
 // only what is there already.
 rt::Task<Result<std::optional<std::string_view>>> first_piece(http::Body& body) {
@@ -108,6 +102,7 @@ struct HttpFlow::Asked {
   http::Exchange& exchange;
   obs::AccessRecord& record;
   ReplayBody& replay;
+  mesh::RouteRequest routed = {};              // of the head as it goes out
   std::optional<mesh::Decision> decided = {};  // for the first pick, of the Snapshot of that moment
   std::shared_ptr<const mesh::Policy> policy = {};  // null: none
 
@@ -158,7 +153,8 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
     record.total = context_.loop.now() - start;
     co_return requests_.record(record);
   }
-  asked.decided = route(request.head);
+  asked.routed = route_request(request.head);
+  asked.decided = route(asked);
   if (asked.decided->service != nullptr) asked.policy = asked.decided->service->policy;
   if (const auto limit = asked.the_policy().timeouts.request) {
     timeout = std::min(timeout.value_or(*limit), *limit);
@@ -166,7 +162,7 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   if (!timeout) {
     co_await forward(asked);
   } else {
-    auto outcome = co_await rt::race(forward(asked), until(context_.loop, start + *timeout));
+    auto outcome = co_await rt::race(forward(asked), rt::until(context_.loop, start + *timeout));
     if (outcome.index() == 1) co_await time_out(asked);
   }
   record.total = context_.loop.now() - start;
@@ -196,31 +192,30 @@ mesh::RouteRequest HttpFlow::route_request(const codec::RequestHead& head) const
           .method = head.method};
 }
 
-mesh::Decision HttpFlow::route(const codec::RequestHead& head) const {
-  return mesh::route(*context_.snapshot, route_request(head));
+mesh::Decision HttpFlow::route(const Asked& asked) const {
+  return mesh::route(*context_.snapshot, asked.routed);
 }
 
 // Route and pick, anew for each attempt: over the Snapshot of that moment, which is then let go.
 Choice HttpFlow::choose(Asked& asked) {
   const auto decided = std::exchange(asked.decided, std::nullopt);
-  const mesh::Decision decision = decided ? *decided : route(asked.head());
-  const mesh::RouteRequest routed = route_request(asked.head());
+  const mesh::Decision decision = decided ? *decided : route(asked);
   if (decision.target() != mesh::RouteTarget::service) {
     Choice none;
     if (asked.wants_reasons) {
       asked.reasons =
-          explain_choice(decision, routed, {}, {}, context_.loop.now(), context_.random);
+          explain_choice(decision, asked.routed, {}, {}, context_.loop.now(), context_.random);
     }
     asked.record.route_reason = mesh::to_string(decision.reason);
     none.status = decision.status != 0 ? decision.status : kServiceUnavailable;
-    none.why = mesh::explain(decision, routed);
+    none.why = mesh::explain(decision, asked.routed);
     return none;
   }
   const std::vector<SocketAddress> tried = asked.asked_already();
   ChoiceRequest request{.head = &asked.head(),
                         .tried = tried,
                         .chosen = std::exchange(chosen_, std::nullopt),
-                        .routed = &routed,
+                        .routed = &asked.routed,
                         .reasons = asked.wants_reasons ? &asked.reasons : nullptr};
   Choice choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
   if (choice.reason == mesh::PickReason::all_tried && asked.last_asked) {
@@ -357,10 +352,10 @@ void HttpFlow::note(Asked& asked, const Tried& tried) {
     outcome = mesh::Outcome::broken;
   }
   if (count_outcome(context_, tried.choice, outcome, tried.latency)) {
-    judge_endpoint(context_, route(asked.head()), tried.choice, outcome);
+    judge_endpoint(context_, route(asked), tried.choice, outcome);
   }
   const auto pause = tried.response ? retry_after(tried.response->head) : std::nullopt;
-  if (pause) note_retry_after(context_, route(asked.head()), tried.choice, *pause);
+  if (pause) note_retry_after(context_, route(asked), tried.choice, *pause);
 }
 
 std::optional<Duration> HttpFlow::hedge_delay(const Asked& asked, const Choice& choice) const {
@@ -381,7 +376,7 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt_later(Asked& asked, SocketAddress ot
                                                   Duration delay) {
   rt::WaitList never;
   co_await rt::sleep(context_.loop, delay);
-  const mesh::Decision decision = route(asked.head());
+  const mesh::Decision decision = route(asked);
   std::vector<SocketAddress> tried = asked.asked_already();
   tried.push_back(other);
   const auto lease = lease_retry(decision, context_.loop.now());
@@ -428,7 +423,7 @@ rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
     co_return false;
   }
   if (!unprocessed) {
-    auto lease = lease_retry(route(asked.head()), context_.loop.now());
+    auto lease = lease_retry(route(asked), context_.loop.now());
     if (!lease) {
       asked.last.message += "; the retry budget of the service is spent";
       co_return false;
@@ -439,7 +434,7 @@ rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
     // Neither the connection nor the count at the endpoint is needed any more.
     tried.upstream = {};
     tried.choice.in_flight.end();
-    co_await rt::race(until(context_.loop, context_.loop.now() + wait),
+    co_await rt::race(rt::until(context_.loop, context_.loop.now() + wait),
                       asked.exchange.client_gone());
   }
   asked.last_asked = tried.choice.endpoint;

@@ -26,7 +26,7 @@ class HttpFlow final : public http::Handler {
 
   bool take_explain_field(codec::Headers& headers) const;
   mesh::RouteRequest route_request(const codec::RequestHead& head) const;
-  mesh::Decision route(const codec::RequestHead& head) const;
+  mesh::Decision route(const Asked& asked) const;
   Choice choose(Asked& asked);
   Upstreams::Version version_for(const http::Request& request, const Choice& choice) const;
 

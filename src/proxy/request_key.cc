@@ -1,5 +1,6 @@
 #include "proxy/request_key.h"
 
+#include "base/text.h"
 #include "codec/url.h"
 #include "mesh/consistent_hash.h"
 
@@ -10,20 +11,6 @@
 namespace tulle::proxy {
 
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return text;
-}
-
-// Cuts `text` behind the first `separator`, and returns what is before it.
-std::string_view take_until(std::string_view& text, char separator) {
-  const std::size_t at = text.find(separator);
-  const std::string_view piece = text.substr(0, at);
-  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
-  return piece;
-}
 
 std::optional<std::string_view> find_cookie_in(std::string_view field, std::string_view name) {
   while (!field.empty()) {
@@ -72,6 +59,16 @@ std::optional<std::uint64_t> hash_key(const mesh::HashOn& on, const codec::Reque
   const auto text = key_text(on, *head);
   if (!text) return std::nullopt;
   return mesh::hash_text(*text);
+}
+
+mesh::PickRequest pick_request(const mesh::Policy& policy, const IpAddress& client,
+                               const codec::RequestHead* head) {
+  mesh::PickRequest made{.client = client};
+  if (policy.hash_on) made.hash = hash_key(*policy.hash_on, head, client);
+  if (policy.session && head != nullptr) {
+    made.session = read_session(*policy.session, head->headers);
+  }
+  return made;
 }
 
 std::optional<std::uint64_t> read_session(const mesh::SessionPersistence& session,

@@ -3,6 +3,7 @@
 
 #include "base/address.h"
 #include "codec/http_message.h"
+#include "mesh/pick.h"
 #include "mesh/policy.h"
 
 #include <cstdint>
@@ -24,6 +25,10 @@ std::optional<std::uint64_t> read_session(const mesh::SessionPersistence& sessio
 // Tells the client the session, for its next request.
 void write_session(const mesh::SessionPersistence& session, std::uint64_t value,
                    codec::Headers& headers);
+
+// What a pick by this policy goes by, beside the load. `head`: as of hash_key().
+mesh::PickRequest pick_request(const mesh::Policy& policy, const IpAddress& client,
+                               const codec::RequestHead* head);
 
 // The value of the first cookie of that name (RFC 6265 §5.4; HTTP/2 may send it in several fields).
 std::optional<std::string_view> find_cookie(const codec::Headers& headers, std::string_view name);

@@ -96,10 +96,7 @@ bool UdpDoor::direct(Session& session) {
                                        .destination = session.downstream.destination});
   if (decision.target() != mesh::RouteTarget::service) return false;
   session.generation = context_.snapshot->generation();
-  const auto pickable = decision.port->pickable();
-  const bool stays =
-      session.upstream &&
-      std::ranges::find(pickable, session.endpoint, &mesh::Endpoint::address) != pickable.end();
+  const bool stays = session.upstream && decision.port->find_pickable(session.endpoint) != nullptr;
   if (stays) return true;
   Choice choice = choose_endpoint(context_, decision, session.downstream, {}, session.record);
   if (!choice.endpoint) return false;

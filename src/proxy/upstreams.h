@@ -74,7 +74,6 @@ class Upstreams final {
   }
 
  private:
-  // The connections of HTTP/2 to one place.
   // The network that an endpoint is reached in: its pod's, or null for the host's.
   Result<net::NamespacePtr> space_of(const IpAddress& ip, const mesh::Networks& networks) const;
 
@@ -82,6 +81,7 @@ class Upstreams final {
     std::unique_ptr<http::Http2Client> http2;
     Instant created_at;
   };
+  // The connections of HTTP/2 to one place.
   struct Shared {
     std::vector<Client> clients;
     bool dialling = false;

@@ -39,9 +39,10 @@ Task<void> store(Task<T> task, std::optional<T>& slot) {
   slot.emplace(co_await std::move(task));
 }
 
-inline Task<void> wait_until(Loop& loop, Instant instant) { co_await sleep_until(loop, instant); }
-
 }  // namespace detail
+
+// A time limit for race().
+inline Task<void> until(Loop& loop, Instant instant) { co_await sleep_until(loop, instant); }
 
 // Runs both; the first to finish gives the result (index() says which), the other is dropped. When
 // both finish at once the first wins.
@@ -89,7 +90,7 @@ Task<std::vector<T>> all(Loop& loop, std::vector<Task<T>> tasks) {
 // The result of `task`, or Code::timed_out if `deadline` came first; the task is then dropped.
 template <class T>
 Task<Result<T>> with_deadline(Loop& loop, Instant deadline, Task<Result<T>> task) {
-  auto outcome = co_await race(std::move(task), detail::wait_until(loop, deadline));
+  auto outcome = co_await race(std::move(task), until(loop, deadline));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   co_return fail(Code::timed_out, "timed out");
 }

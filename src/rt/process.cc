@@ -279,7 +279,7 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
   CO_TRY(output.status, co_await process->exited());
   // What is left in the pipes is read in the coming turns; children of the command that keep them
   // open are not waited for.
-  co_await race(scope.idle(), detail::wait_until(loop, loop.now() + kDrainTime));
+  co_await race(scope.idle(), until(loop, loop.now() + kDrainTime));
   co_return output;
 }
 

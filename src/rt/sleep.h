@@ -25,8 +25,9 @@ inline SleepAwaiter sleep(Loop& loop, Duration duration) { return {loop, loop.no
 
 class YieldAwaiter final : public Resumer {
  public:
-  explicit YieldAwaiter(Loop& loop) : loop_(loop) {}
-  bool await_ready() { return false; }
+  // Without `yields` it goes on at once.
+  explicit YieldAwaiter(Loop& loop, bool yields = true) : loop_(loop), yields_(yields) {}
+  bool await_ready() const { return !yields_; }
   void await_suspend(std::coroutine_handle<> waiting) {
     handle = waiting;
     loop_.schedule(*this);
@@ -35,6 +36,7 @@ class YieldAwaiter final : public Resumer {
 
  private:
   Loop& loop_;
+  const bool yields_;
 };
 
 // Lets everything else that is ready run first.
@@ -48,21 +50,7 @@ class Fairness final {
 
   explicit Fairness(Loop& loop) : loop_(loop) {}
 
-  class Pass final : public Resumer {
-   public:
-    Pass(Loop& loop, bool goes_on) : loop_(loop), goes_on_(goes_on) {}
-    bool await_ready() const { return goes_on_; }
-    void await_suspend(std::coroutine_handle<> waiting) {
-      handle = waiting;
-      loop_.schedule(*this);
-    }
-    void await_resume() {}
-
-   private:
-    Loop& loop_;
-    const bool goes_on_;
-  };
-  Pass pass() { return {loop_, ++count_ % rounds != 0}; }
+  YieldAwaiter pass() { return YieldAwaiter(loop_, ++count_ % rounds == 0); }
 
  private:
   Loop& loop_;
