@@ -5,7 +5,9 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -253,9 +255,9 @@ Result<std::unique_ptr<Listener>> make_listener(rt::Loop& loop, rt::EpollDriver&
   return std::unique_ptr<Listener>(std::move(listener));
 }
 
-Result<OwnedFd> make_socket(int family, int type, const NamespacePtr& in) {
+Result<OwnedFd> make_socket(int family, int type, const NamespacePtr& in, int protocol = 0) {
   return in_namespace(in, [&]() -> Result<OwnedFd> {
-    OwnedFd fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    OwnedFd fd(::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
     if (!fd) return os_error(errno, "socket");
     return fd;
   });
@@ -387,8 +389,9 @@ namespace {
 
 class KernelDatagram final : public Datagram {
  public:
-  KernelDatagram(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd)
-      : fd_(loop, driver, std::move(fd)) {}
+  // `raw`: of a transparent one, to answer by.
+  KernelDatagram(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, OwnedFd raw)
+      : fd_(loop, driver, std::move(fd)), raw_(std::move(raw)) {}
   Result<void> start() { return fd_.start(); }
 
   rt::Task<Result<Received>> receive(std::span<char> buffer) override {
@@ -426,9 +429,46 @@ class KernelDatagram final : public Datagram {
     return {};
   }
 
+  // The port is written by hand: a socket bound to it would take it from the namespace's programs.
+  Result<void> answer(std::string_view bytes, const Received& received) override {
+    if (!raw_) return send(bytes, received.from);
+    struct {
+      iphdr ip;
+      udphdr udp;
+    } head{};
+    if (bytes.size() > kPacketBytesMax - sizeof head) {
+      return fail(Code::invalid_argument, "no datagram may be as long as that");
+    }
+    head.ip.version = IPVERSION;
+    head.ip.ihl = sizeof head.ip / sizeof(std::uint32_t);
+    head.ip.ttl = IPDEFTTL;
+    head.ip.protocol = IPPROTO_UDP;
+    std::memcpy(&head.ip.saddr, received.to.ip.bytes().data(), sizeof head.ip.saddr);
+    std::memcpy(&head.ip.daddr, received.from.ip.bytes().data(), sizeof head.ip.daddr);
+    head.udp.source = htons(received.to.port);
+    head.udp.dest = htons(received.from.port);
+    head.udp.len = htons(static_cast<std::uint16_t>(sizeof head.udp + bytes.size()));
+    // The kernel adds the header's checksum; the datagram has none (RFC 768), as it stays on `lo`.
+    NativeAddress to = to_native({.ip = received.from.ip, .port = 0});
+    std::array<iovec, 2> vectors{
+        {{.iov_base = &head, .iov_len = sizeof head},
+         {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()}}};
+    msghdr message{};
+    message.msg_name = to.get();
+    message.msg_namelen = to.size;
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = vectors.size();
+    if (::sendmsg(raw_.get(), &message, MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
+      return os_error(errno, "answering " + received.from.to_string());
+    }
+    return {};
+  }
+
   SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
 
  private:
+  static constexpr std::size_t kPacketBytesMax = 65535;  // of IPv4
+
   static SocketAddress destination(msghdr& message) {
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
          header = CMSG_NXTHDR(&message, header)) {
@@ -442,14 +482,25 @@ class KernelDatagram final : public Datagram {
   }
 
   WatchedFd fd_;
+  OwnedFd raw_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Datagram>> KernelNetwork::bind_datagram(const ListenOptions& options) {
   TRY(OwnedFd fd, bound_socket(options, SOCK_DGRAM));
-  if (options.transparent) set_option(fd.get(), SOL_IP, IP_RECVORIGDSTADDR);
-  auto datagram = std::make_unique<KernelDatagram>(loop_, driver_, std::move(fd));
+  OwnedFd raw;
+  if (options.transparent) {
+    set_option(fd.get(), SOL_IP, IP_RECVORIGDSTADDR);
+    TRY(raw, make_socket(AF_INET, SOCK_RAW, options.in, IPPROTO_RAW));
+  }
+  if (options.peer) {
+    const NativeAddress peer = to_native(*options.peer);
+    if (::connect(fd.get(), peer.get(), peer.size) != 0) {
+      return os_error(errno, "a socket for " + options.peer->to_string());
+    }
+  }
+  auto datagram = std::make_unique<KernelDatagram>(loop_, driver_, std::move(fd), std::move(raw));
   TRY_VOID(datagram->start());
   return std::unique_ptr<Datagram>(std::move(datagram));
 }

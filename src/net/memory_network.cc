@@ -37,8 +37,10 @@ struct Packet {
 };
 
 struct Inbox {
-  explicit Inbox(rt::Loop& loop) : packets(loop, kDatagramsMax) {}
+  Inbox(rt::Loop& loop, std::optional<SocketAddress> from)
+      : packets(loop, kDatagramsMax), peer(from) {}
   rt::Queue<Packet> packets;
+  std::optional<SocketAddress> peer;  // of nobody else
 };
 
 }  // namespace
@@ -59,6 +61,16 @@ struct MemoryNetwork::State {
     return nullptr;
   }
 
+  void deliver(const std::string& name, Packet packet) const {
+    const auto exact = inboxes.find({.name = name, .at = packet.to});
+    auto to = exact == inboxes.end() ? nullptr : exact->second.lock();
+    const auto catcher = catchers.find(name);
+    if (!to && catcher != catchers.end()) to = catcher->second.lock();
+    if (!to) to = find(inboxes, {.name = name, .at = packet.to});
+    if (!to || dead.contains(packet.to.ip)) return;
+    if (!to->peer || *to->peer == packet.from) to->packets.try_push(std::move(packet));
+  }
+
   std::uint16_t ephemeral_port() {
     if (++last_port < kFirstEphemeralPort) last_port = kFirstEphemeralPort;
     return last_port;
@@ -70,6 +82,7 @@ struct MemoryNetwork::State {
   std::uint16_t last_port = kFirstEphemeralPort;
   std::map<Place, std::weak_ptr<Backlog>> listeners;
   std::map<Place, std::weak_ptr<Inbox>> inboxes;
+  std::map<std::string, std::weak_ptr<Inbox>> catchers;  // by namespace
   std::map<std::string, SocketAddress> redirects;
   std::set<IpAddress> dead;
   std::multimap<IpAddress, std::weak_ptr<PipeBreaker>> connections;
@@ -149,8 +162,12 @@ namespace {
 class MemoryDatagram final : public Datagram {
  public:
   using Deliver = std::function<void(Packet)>;
-  MemoryDatagram(std::shared_ptr<Inbox> inbox, const SocketAddress& at, Deliver deliver)
-      : inbox_(std::move(inbox)), at_(at), deliver_(std::move(deliver)) {}
+  MemoryDatagram(std::shared_ptr<Inbox> inbox, const SocketAddress& at, bool transparent,
+                 Deliver deliver)
+      : inbox_(std::move(inbox)),
+        at_(at),
+        transparent_(transparent),
+        deliver_(std::move(deliver)) {}
 
   rt::Task<Result<Received>> receive(std::span<char> buffer) override {
     auto packet = co_await inbox_->packets.pop();
@@ -162,11 +179,18 @@ class MemoryDatagram final : public Datagram {
     deliver_({.bytes = std::string(bytes), .from = at_, .to = to});
     return {};
   }
+  Result<void> answer(std::string_view bytes, const Received& received) override {
+    deliver_({.bytes = std::string(bytes),
+              .from = transparent_ ? received.to : at_,
+              .to = received.from});
+    return {};
+  }
   SocketAddress local_address() const override { return at_; }
 
  private:
   std::shared_ptr<Inbox> inbox_;
   SocketAddress at_;
+  bool transparent_;
   Deliver deliver_;
 };
 
@@ -179,14 +203,14 @@ Result<std::unique_ptr<Datagram>> MemoryNetwork::bind_datagram(const ListenOptio
   if (!slot.expired()) {
     return fail(Code::already_exists, place.at.to_string() + " is taken");
   }
-  auto inbox = std::make_shared<Inbox>(state_->loop);
+  auto inbox = std::make_shared<Inbox>(state_->loop, options.peer);
   slot = inbox;
+  if (options.transparent) state_->catchers[place.name] = inbox;
   auto deliver = [state = state_, name = place.name](Packet packet) {
-    const auto to = state->find(state->inboxes, {.name = name, .at = packet.to});
-    if (to && !state->dead.contains(packet.to.ip)) to->packets.try_push(std::move(packet));
+    state->deliver(name, std::move(packet));
   };
   return std::unique_ptr<Datagram>(
-      std::make_unique<MemoryDatagram>(inbox, place.at, std::move(deliver)));
+      std::make_unique<MemoryDatagram>(inbox, place.at, options.transparent, std::move(deliver)));
 }
 
 rt::Task<Result<std::unique_ptr<Stream>>> MemoryNetwork::connect_unix(std::string path) {

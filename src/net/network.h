@@ -32,7 +32,8 @@ class Listener {
   virtual SocketAddress local_address() const = 0;
 };
 
-// Connected or unconnected UDP.
+// UDP. A `transparent` one catches what any socket of its namespace sends to anybody else there,
+// and may answer in that place.
 class Datagram {
  public:
   virtual ~Datagram() = default;
@@ -40,12 +41,15 @@ class Datagram {
   struct Received {
     std::size_t size = 0;  // may exceed the buffer: then the rest is lost
     SocketAddress from;
-    SocketAddress to;  // the address it was sent to, where asked for with `transparent`
+    SocketAddress to;  // the address it was sent to; only of transparent ones
   };
   virtual rt::Task<Result<Received>> receive(std::span<char> buffer) = 0;
 
   // Sends at once or drops, as UDP does.
   virtual Result<void> send(std::string_view bytes, const SocketAddress& to) = 0;
+
+  // The same, to received.from; a transparent one seems to be received.to (IPv4 only).
+  virtual Result<void> answer(std::string_view bytes, const Received& received) = 0;
 
   virtual SocketAddress local_address() const = 0;
 };
@@ -60,8 +64,10 @@ struct ConnectOptions {
 
 struct ListenOptions {
   SocketAddress at;  // port 0: the kernel chooses, see local_address()
-  // Accept connections that were redirected or addressed to anybody (IP_TRANSPARENT, IP_FREEBIND).
+  // Datagrams: take what the namespace's rules lead here (nftables' tproxy; IP_TRANSPARENT).
   bool transparent = false;
+  // Datagrams: of this peer alone. That nobody listens there is said by receive() (Code::refused).
+  std::optional<SocketAddress> peer = std::nullopt;
   bool reuse_port = false;
   NamespacePtr in = nullptr;
 };

@@ -132,7 +132,9 @@ Result<void> run_nft(const std::string& commands) {
   return failf(Code::unavailable, "nftables: {}", why);
 }
 
-Result<void> redirect_outgoing(const PodNetwork& network) {
+// Datagrams keep their destination on the way to the proxy's socket, which connections are asked
+// for theirs.
+Result<void> catch_outgoing(const PodNetwork& network) {
   const std::string rules = fmt::format(
       "table inet tulle {{\n"
       "  chain output {{\n"
@@ -142,7 +144,15 @@ Result<void> redirect_outgoing(const PodNetwork& network) {
       "    ip daddr {} tcp dport 53 return\n"
       "    meta l4proto tcp redirect to :{}\n"
       "  }}\n"
+      "  chain prerouting {{\n"
+      "    type filter hook prerouting priority -150; policy accept;\n"
+      "    meta nfproto ipv6 return\n"
+      "    ip daddr {{ 127.0.0.0/8, {}, 224.0.0.0/4, 255.255.255.255 }} return\n"
+      "    ip daddr {} udp dport 53 return\n"
+      "    meta l4proto udp tproxy ip to 127.0.0.1:{}\n"
+      "  }}\n"
       "}}\n",
+      network.address.to_string(), network.dns_address.to_string(), network.capture_port,
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
   auto outcome = run_nft(rules);
   if (!outcome) return std::move(outcome).error().context("the pod's rules");
@@ -158,7 +168,7 @@ void allow_low_ports() {
 // With the calling thread inside a new, empty namespace.
 Result<void> furnish(const std::string& path, const PodNetwork& network) {
   TRY_VOID(set_up_loopback(network.address));
-  TRY_VOID(redirect_outgoing(network));
+  TRY_VOID(catch_outgoing(network));
   allow_low_ports();
   if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return os_error(errno, "keep the network namespace at " + path);

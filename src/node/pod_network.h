@@ -1,5 +1,5 @@
 // The network of a pod: a namespace with nothing but `lo`, in which everything the pod sends over
-// TCP ends at the proxy's capture port. Blocking functions; they need root.
+// TCP or UDP ends at the proxy's capture port. Blocking functions; they need root.
 #pragma once
 
 #include "base/address.h"

@@ -1,7 +1,9 @@
-// UDP at a front door: what a client sends goes to one endpoint, and what that answers goes back,
-// as long as either says something. There is nothing to recognise and nothing to try again.
+// UDP at a front door, and of a pod: what a client sends somewhere goes to one endpoint, and what
+// that answers goes back, as long as either says something. There is nothing to recognise and
+// nothing to try again; a client whose endpoint refuses is given another with its next datagram.
 #pragma once
 
+#include "mesh/outlier.h"
 #include "net/network.h"
 #include "proxy/context.h"
 #include "rt/scope.h"
@@ -18,23 +20,36 @@ inline constexpr Duration kUdpIdleTimeout = std::chrono::seconds(60);
 // Belongs to one loop.
 class UdpDoor final {
  public:
-  // `context` must outlive it. `downstream`: listener and destination of every session. Beyond
-  // `sessions_max` the session that has been silent longest ends for the next.
+  // `context` must outlive it. `downstream`: of every session, but for the peer; without a
+  // destination `socket` is transparent, and each session has its own. Beyond `sessions_max` the
+  // session that has been silent longest ends for the next.
   UdpDoor(Context& context, std::unique_ptr<net::Datagram> socket, Downstream downstream,
           std::size_t sessions_max);
   ~UdpDoor();
 
-  std::size_t sessions() const { return by_client_.size(); }
+  std::size_t sessions() const { return by_ends_.size(); }
 
  private:
   struct Session;
+  // Who sends, and where to.
+  struct Ends {
+    SocketAddress client;
+    SocketAddress destination;
+    friend bool operator==(const Ends&, const Ends&) = default;
+  };
+  struct HashEnds {
+    std::size_t operator()(const Ends& ends) const {
+      return hash_value(ends.client) * 31 + hash_value(ends.destination);
+    }
+  };
   using Place = std::list<std::unique_ptr<Session>>::iterator;
 
   rt::Task<void> serve();
-  Session* session_of(const SocketAddress& client);
+  Session* session_of(const Ends& ends);
   bool direct(Session& session);
   rt::Task<void> answer(Session& session);
-  rt::Task<void> end_later(SocketAddress client);
+  void note(Session& session, mesh::Outcome outcome);
+  rt::Task<void> end_later(Ends ends, std::string error);
   void end(Session& session, std::string error);
 
   Context& context_;
@@ -42,7 +57,7 @@ class UdpDoor final {
   const Downstream downstream_;
   const std::size_t sessions_max_;
   std::list<std::unique_ptr<Session>> sessions_;  // the longest silent first
-  std::unordered_map<SocketAddress, Place> by_client_;
+  std::unordered_map<Ends, Place, HashEnds> by_ends_;
   rt::Scope serving_;
 };
 

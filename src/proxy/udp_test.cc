@@ -30,6 +30,7 @@ class UdpTest : public ProxyTest {
       const auto received = co_await socket.receive(buffer);
       if (!received) co_return;
       ++heard[number];
+      last_caller = received->from.ip;
       const std::string answer =
           std::to_string(number) + ":" + std::string(buffer.data(), received->size);
       EXPECT_TRUE(socket.send(answer, received->from));
@@ -73,6 +74,7 @@ class UdpTest : public ProxyTest {
   static constexpr mesh::ObjectNameView name{"default", "world"};
   mesh::SnapshotPtr last;
   std::vector<int> heard;
+  IpAddress last_caller;
   std::vector<std::unique_ptr<net::Datagram>> sockets;
   rt::Scope echoes{sim.loop};
 };
@@ -140,6 +142,29 @@ TEST_F(UdpTest, beyond_the_limit_the_session_that_is_silent_longest_ends) {
   EXPECT_NE(next.ask("hi"), "");
   EXPECT_EQ(sessions(), kDoorConnections);
   EXPECT_EQ(clients[0].ask("hi"), first) << "it was the second that was silent longest";
+}
+
+TEST_F(UdpTest, what_a_pod_sends_is_answered_by_whom_it_asked) {
+  const auto outside = *network.bind_datagram({.at = at("192.0.2.1:53")});
+  heard.push_back(0);
+  echoes.spawn(echo(*outside, 2));
+  const auto socket = *network.bind_datagram({.at = at("10.244.0.100:40000"), .in = client->space});
+  const auto ask = [&](std::string_view where) {
+    EXPECT_TRUE(socket->send("hi", at(where)));
+    std::array<char, 2000> buffer;
+    const auto answer =
+        sim.loop.run(rt::with_deadline(sim.loop, sim.loop.now() + 1s, socket->receive(buffer)));
+    if (!answer) return std::string();
+    EXPECT_EQ(answer->from, at(where));
+    return std::string(buffer.data(), answer->size);
+  };
+  EXPECT_EQ(ask("10.96.0.5:53").substr(1), ":hi");
+  EXPECT_EQ(last_caller, client->address) << "a server sees the pod that asks";
+  EXPECT_EQ(ask("10.244.0.2:8080"), "0:hi");
+  EXPECT_EQ(ask("10.244.0.3:8080"), "1:hi");
+  EXPECT_EQ(ask("192.0.2.1:53"), "2:hi");
+  EXPECT_EQ(ask("10.96.0.5:54"), "") << "the service has no such port";
+  EXPECT_EQ(ask("10.244.0.200:53"), "") << "no pod has that address";
 }
 
 TEST_F(UdpTest, a_door_that_is_closed_ends_its_sessions) {

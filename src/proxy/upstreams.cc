@@ -33,10 +33,12 @@ Result<net::NamespacePtr> Upstreams::space_of(const IpAddress& ip,
 }
 
 Result<std::unique_ptr<net::Datagram>> Upstreams::bind_datagram(const SocketAddress& to,
+                                                                const IpAddress& caller,
                                                                 const mesh::Networks& networks) {
   const IpAddress any = to.ip.is_v4() ? IpAddress() : IpAddress::v6({});
-  net::ListenOptions options{.at = {.ip = any, .port = 0}};
+  net::ListenOptions options{.at = {.ip = any, .port = 0}, .peer = to};
   TRY(options.in, space_of(to.ip, networks));
+  if (options.in && !caller.is_unspecified()) options.at.ip = caller;
   return network_.bind_datagram(options);
 }
 

@@ -62,6 +62,7 @@ class Upstreams final {
 
   // A socket to send datagrams to `to` from, made where connect() would make the connection.
   Result<std::unique_ptr<net::Datagram>> bind_datagram(const SocketAddress& to,
+                                                       const IpAddress& caller,
                                                        const mesh::Networks& networks);
 
   enum class Version : std::uint8_t { http1, http2 };

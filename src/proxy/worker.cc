@@ -3,16 +3,26 @@
 #include "base/log.h"
 #include "proxy/accept.h"
 #include "proxy/connection.h"
+#include "proxy/udp.h"
 
 namespace tulle::proxy {
 
 struct Worker::Attached {
-  Attached(rt::Loop& loop, std::shared_ptr<const Pod> which,
-           std::unique_ptr<net::Listener> listening)
-      : pod(std::move(which)), acceptor(loop, std::move(listening), kConnectionsPerPodMax) {}
+  Attached(Context& context, std::shared_ptr<const Pod> which,
+           std::unique_ptr<net::Listener> listening, std::unique_ptr<net::Datagram> catching)
+      : pod(std::move(which)),
+        acceptor(context.loop, std::move(listening), kConnectionsPerPodMax),
+        datagrams(context, std::move(catching), downstream(), kUdpSessionsPerPodMax) {}
+
+  Downstream downstream() const {
+    return {.listener = mesh::ListenerKind::capture,
+            .workload_address = pod->address,
+            .workload = pod->name.to_string()};
+  }
 
   std::shared_ptr<const Pod> pod;
   Acceptor acceptor;
+  UdpDoor datagrams;
 };
 
 Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& metrics,
@@ -44,17 +54,18 @@ void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
 Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
   leave(pod->uid);
   constexpr IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
-  TRY(auto listener,
-      network_.listen({.at = {.ip = kLoopback, .port = options_.capture_port}, .in = pod->space}));
-  auto attached = std::make_unique<Attached>(loop_, pod, std::move(listener));
+  const SocketAddress capture{.ip = kLoopback, .port = options_.capture_port};
+  TRY(auto listener, network_.listen({.at = capture, .in = pod->space}));
+  TRY(auto datagrams,
+      network_.bind_datagram({.at = capture, .transparent = true, .in = pod->space}));
+  auto attached =
+      std::make_unique<Attached>(context_, pod, std::move(listener), std::move(datagrams));
   attached->acceptor.start(
-      [this, &pod = *attached->pod](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
-        Downstream downstream{.listener = mesh::ListenerKind::capture,
-                              .destination = stream->original_destination(),
-                              .peer = stream->peer_address(),
-                              .workload_address = pod.address,
-                              .workload = pod.name.to_string(),
-                              .idle = &idle};
+      [this, &from = *attached](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
+        Downstream downstream = from.downstream();
+        downstream.destination = stream->original_destination();
+        downstream.peer = stream->peer_address();
+        downstream.idle = &idle;
         return serve_connection(context_, std::move(stream), std::move(downstream));
       });
   attached_[pod->uid] = std::move(attached);

@@ -14,6 +14,8 @@ namespace tulle::proxy {
 inline constexpr std::uint16_t kCapturePort = 15001;
 // Beyond, a worker accepts nothing until a connection has ended.
 inline constexpr std::size_t kConnectionsPerPodMax = 16 * 1024;
+// Beyond, the session that has been silent longest ends for the next.
+inline constexpr std::size_t kUdpSessionsPerPodMax = 4096;
 
 class Worker final {
  public:
