@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/format.h"
+#include "base/log.h"
 #include "base/owned_fd.h"
 #include "node/image_files.h"
 
@@ -132,9 +133,7 @@ Result<void> run_nft(const std::string& commands) {
   return failf(Code::unavailable, "nftables: {}", why);
 }
 
-// Datagrams keep their destination on the way to the proxy's socket, which connections are asked
-// for theirs.
-Result<void> catch_outgoing(const PodNetwork& network) {
+Result<void> redirect_connections(const PodNetwork& network) {
   const std::string rules = fmt::format(
       "table inet tulle {{\n"
       "  chain output {{\n"
@@ -144,6 +143,18 @@ Result<void> catch_outgoing(const PodNetwork& network) {
       "    ip daddr {} tcp dport 53 return\n"
       "    meta l4proto tcp redirect to :{}\n"
       "  }}\n"
+      "}}\n",
+      network.address.to_string(), network.dns_address.to_string(), network.capture_port);
+  auto outcome = run_nft(rules);
+  if (!outcome) return std::move(outcome).error().context("the pod's rules");
+  return {};
+}
+
+// They keep their destination on the way to the proxy's socket. A kernel that cannot do that gives
+// a pod all the rest.
+void catch_datagrams(const PodNetwork& network) {
+  const std::string rules = fmt::format(
+      "table inet tulle {{\n"
       "  chain prerouting {{\n"
       "    type filter hook prerouting priority -150; policy accept;\n"
       "    meta nfproto ipv6 return\n"
@@ -152,11 +163,11 @@ Result<void> catch_outgoing(const PodNetwork& network) {
       "    meta l4proto udp tproxy ip to 127.0.0.1:{}\n"
       "  }}\n"
       "}}\n",
-      network.address.to_string(), network.dns_address.to_string(), network.capture_port,
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
-  auto outcome = run_nft(rules);
-  if (!outcome) return std::move(outcome).error().context("the pod's rules");
-  return {};
+  const auto outcome = run_nft(rules);
+  if (outcome) return;
+  log::warn("a pod can send UDP to nobody but the DNS server; load the module nft_tproxy",
+            {{"pod", network.address.to_string()}, {"why", outcome.error().message}});
 }
 
 // Containers may listen on low ports without being root, as containerd allows them to.
@@ -168,7 +179,8 @@ void allow_low_ports() {
 // With the calling thread inside a new, empty namespace.
 Result<void> furnish(const std::string& path, const PodNetwork& network) {
   TRY_VOID(set_up_loopback(network.address));
-  TRY_VOID(catch_outgoing(network));
+  TRY_VOID(redirect_connections(network));
+  catch_datagrams(network);
   allow_low_ports();
   if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return os_error(errno, "keep the network namespace at " + path);
