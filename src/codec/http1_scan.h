@@ -86,10 +86,4 @@ inline std::size_t find_target_end(std::string_view in, std::size_t at) {
 
 inline bool is_blank(char byte) { return byte == ' ' || byte == '\t'; }
 
-inline std::string_view trim_blanks(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace tulle::codec

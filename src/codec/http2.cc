@@ -1,6 +1,7 @@
 #include "codec/http2.h"
 
 #include "base/check.h"
+#include "base/text.h"
 #include "codec/http1_scan.h"
 
 #include <nghttp2/nghttp2.h>
@@ -41,9 +42,7 @@ class NameValues final {
     for (const auto [name, value] : headers) {
       if (is_connection_field(name)) continue;
       const std::size_t at = lower_.size();
-      for (const char byte : name) {
-        lower_.push_back(byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte);
-      }
+      for (const char byte : name) lower_.push_back(to_lower(byte));
       add({lower_.data() + at, name.size()}, value);
     }
   }

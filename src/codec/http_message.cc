@@ -1,6 +1,7 @@
 #include "codec/http_message.h"
 
 #include "base/check.h"
+#include "base/text.h"
 #include "codec/http1_scan.h"
 
 #include <algorithm>
@@ -10,18 +11,12 @@
 namespace tulle::codec {
 namespace {
 
-constexpr char lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
-}
-
 // Calls visit(token) for each non-empty element of a comma-separated list, until it says true.
 template <class Visit>
 bool any_token(std::string_view list, Visit visit) {
   while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view token = trim_blanks(list.substr(0, comma));
+    const std::string_view token = trim(take_until(list, ','));
     if (!token.empty() && visit(token)) return true;
-    list.remove_prefix(std::min(comma + 1, list.size()));
   }
   return false;
 }
@@ -49,7 +44,7 @@ bool keeps_alive(int minor_version, const Headers& headers) {
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
+    if (to_lower(a[i]) != to_lower(b[i])) return false;
   }
   return true;
 }
@@ -101,7 +96,7 @@ void Headers::append(std::string_view name, std::string_view value) {
   const std::size_t value_start = start + name.size();
   std::size_t at = value_start;
   while ((at = find_value_end(bytes_, at)) < bytes_.size()) bytes_[at] = ' ';
-  const auto trimmed = trim_blanks(std::string_view(bytes_).substr(value_start));
+  const auto trimmed = trim(std::string_view(bytes_).substr(value_start));
   filter_ |= filter_bit(name);
   fields_.push_back({.name_offset = static_cast<std::uint32_t>(start),
                      .name_length = static_cast<std::uint32_t>(name.size()),

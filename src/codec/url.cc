@@ -1,6 +1,7 @@
 #include "codec/url.h"
 
 #include "base/format.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <charconv>
@@ -84,7 +85,7 @@ Result<std::string> checked_name(std::string_view host) {
   std::string out;
   for (const char byte : host) {
     if (!is_unreserved(byte)) return failf(Code::malformed, "\"{}\" is no host name", host);
-    out += byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte | 0x20) : byte;
+    out += to_lower(byte);
   }
   if (out.empty()) return fail(Code::malformed, "the host is empty");
   return out;

@@ -133,8 +133,10 @@ Result<void> run_nft(const std::string& commands) {
   return failf(Code::unavailable, "nftables: {}", why);
 }
 
-Result<void> redirect_connections(const PodNetwork& network) {
-  const std::string rules = fmt::format(
+// Datagrams keep their destination on the way to the proxy's socket. A kernel that cannot do that
+// gives a pod all the rest.
+Result<void> catch_outgoing(const PodNetwork& network) {
+  const std::string connections = fmt::format(
       "table inet tulle {{\n"
       "  chain output {{\n"
       "    type nat hook output priority -100; policy accept;\n"
@@ -145,15 +147,7 @@ Result<void> redirect_connections(const PodNetwork& network) {
       "  }}\n"
       "}}\n",
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
-  auto outcome = run_nft(rules);
-  if (!outcome) return std::move(outcome).error().context("the pod's rules");
-  return {};
-}
-
-// They keep their destination on the way to the proxy's socket. A kernel that cannot do that gives
-// a pod all the rest.
-void catch_datagrams(const PodNetwork& network) {
-  const std::string rules = fmt::format(
+  const std::string datagrams = fmt::format(
       "table inet tulle {{\n"
       "  chain prerouting {{\n"
       "    type filter hook prerouting priority -150; policy accept;\n"
@@ -164,10 +158,13 @@ void catch_datagrams(const PodNetwork& network) {
       "  }}\n"
       "}}\n",
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
-  const auto outcome = run_nft(rules);
-  if (outcome) return;
+  const auto both = run_nft(connections + datagrams);
+  if (both) return {};
+  auto outcome = run_nft(connections);
+  if (!outcome) return std::move(outcome).error().context("the pod's rules");
   log::warn("a pod can send UDP to nobody but the DNS server; load the module nft_tproxy",
-            {{"pod", network.address.to_string()}, {"why", outcome.error().message}});
+            {{"pod", network.address.to_string()}, {"why", both.error().message}});
+  return {};
 }
 
 // Containers may listen on low ports without being root, as containerd allows them to.
@@ -179,8 +176,7 @@ void allow_low_ports() {
 // With the calling thread inside a new, empty namespace.
 Result<void> furnish(const std::string& path, const PodNetwork& network) {
   TRY_VOID(set_up_loopback(network.address));
-  TRY_VOID(redirect_connections(network));
-  catch_datagrams(network);
+  TRY_VOID(catch_outgoing(network));
   allow_low_ports();
   if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     return os_error(errno, "keep the network namespace at " + path);

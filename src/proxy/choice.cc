@@ -81,6 +81,13 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   return choice;
 }
 
+SocketAddress take_address(const mesh::Decision& decision, obs::AccessRecord& record) {
+  ++record.attempts;
+  record.route_reason = mesh::to_string(decision.reason);
+  record.upstream_address = decision.address;
+  return decision.address;
+}
+
 bool count_outcome(Context& context, const Choice& choice, mesh::Outcome outcome,
                    Duration latency) {
   mesh::EndpointState& state = *choice.in_flight.state();

@@ -53,6 +53,9 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
                        const Downstream& downstream, const ChoiceRequest& request,
                        obs::AccessRecord& record);
 
+// The address itself that `decision` names: a pod's own, or one outside.
+SocketAddress take_address(const mesh::Decision& decision, obs::AccessRecord& record);
+
 // Counts what came of an attempt at choice.endpoint, for outlier detection and the policies that go
 // by latency. True: judge_endpoint() has to follow. REQUIRES: choice.in_flight has not ended.
 bool count_outcome(Context& context, const Choice& choice, mesh::Outcome outcome, Duration latency);

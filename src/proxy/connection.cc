@@ -47,12 +47,9 @@ mesh::Decision route_connection(const Context& context, const Downstream& downst
                                          .host = downstream.server_name});
 }
 
-// To the address itself: a pod's own, or one outside.
 rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
-  ++record.attempts;
-  record.route_reason = mesh::to_string(decision.reason);
-  record.upstream_address = decision.address;
-  CO_TRY(upstream, co_await context.upstreams.connect(decision.address, downstream.workload_address,
+  const SocketAddress address = take_address(decision, record);
+  CO_TRY(upstream, co_await context.upstreams.connect(address, downstream.workload_address,
                                                       context.snapshot->networks()));
   co_return Result<void>();
 }

@@ -113,11 +113,7 @@ bool UdpDoor::direct(Session& session) {
     choice = choose_endpoint(context_, decision, session.downstream, {}, session.record);
     if (!choice.endpoint) return false;
   } else if (decision.target() != mesh::RouteTarget::refused) {
-    // The address itself: a pod's own, or one outside.
-    choice.endpoint = decision.address;
-    ++session.record.attempts;
-    session.record.route_reason = mesh::to_string(decision.reason);
-    session.record.upstream_address = decision.address;
+    choice.endpoint = take_address(decision, session.record);
   } else {
     return false;
   }

@@ -60,7 +60,7 @@ class Upstreams final {
                                                          const mesh::Networks& networks,
                                                          Duration timeout = kConnectTimeout);
 
-  // A socket to send datagrams to `to` from, made where connect() would make the connection.
+  // A socket for the datagrams of `caller` to and from `to`, made as connect() makes a connection.
   Result<std::unique_ptr<net::Datagram>> bind_datagram(const SocketAddress& to,
                                                        const IpAddress& caller,
                                                        const mesh::Networks& networks);
