@@ -15,7 +15,6 @@
 #include "rt/thread_pool.h"
 #include "store/sqlite_store.h"
 
-#include <unistd.h>
 #include <csignal>
 #include <optional>
 
@@ -30,14 +29,6 @@ apiserver::User component(std::string name) {
   return {.name = "system:" + std::move(name),
           .groups = {std::string(apiserver::group_masters),
                      std::string(apiserver::group_authenticated)}};
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
-  std::string text(name.data());
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
 }
 
 // Pods' streams are answered by the agent, which comes after the API server.

@@ -29,11 +29,11 @@ class FolderSource final {
 
   // Both references must outlive it. `paths`: as of cli::read_manifests.
   FolderSource(rt::Loop& loop, rt::EpollDriver& driver, std::vector<std::string> paths,
-               const mesh::Networks& networks, Publish publish)
+               const mesh::Networks& networks, const compile::Place& here, Publish publish)
       : loop_(loop),
         driver_(driver),
         paths_(std::move(paths)),
-        compiler_(networks),
+        compiler_(networks, here),
         publish_(std::move(publish)) {}
 
   // Reads and publishes. From then on a change is published as soon as it is read; while what is

@@ -1,14 +1,23 @@
 #include "app/instance.h"
 
+#include "base/text.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 namespace tulle::app {
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
+  return to_lower(name.data());
+}
 
 Result<OwnedFd> claim(const Instance& instance) {
   for (const std::string& path : {instance.data_dir, instance.run(), instance.pki()}) {

@@ -23,6 +23,9 @@ struct Instance {
   std::string admin_socket() const { return run() + "/admin.sock"; }
 };
 
+// The host's name in lower case: what the node of an instance is called.
+std::string host_name();
+
 // Makes the directories (mode 0700) and takes the lock that only one instance may hold. The lock
 // lasts as long as the descriptor. Code::already_exists when another tulle has it.
 Result<OwnedFd> claim(const Instance& instance);

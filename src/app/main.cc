@@ -37,6 +37,8 @@ struct Flags {
   std::vector<std::string> explain_namespaces;
   cli::ExplainOptions explain;
   std::string kubeconfig;
+  std::string node;
+  std::string zone;
   int ready_fd = -1;
   bool verbose = false;
 
@@ -192,6 +194,10 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
         const auto address = SocketAddress::parse(text);
         return address ? std::string() : address.error().message;
       });
+  proxy->add_option("--node", flags.node,
+                    "the node that this proxy is on; default: the host's name");
+  proxy->add_option("--zone", flags.zone,
+                    "the zone that this proxy is in; default: that of its Node");
   proxy->add_option("--kubeconfig", flags.kubeconfig,
                     "without -f: the API to follow; default: that of the data directory");
   proxy->add_option("--workers", flags.workers, "event loops; 0: one per core")
@@ -206,6 +212,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     options.fast_path = fast_path_mode(flags);
     options.explain_namespaces = flags.explain_namespaces;
     options.ready_fd = flags.ready_fd;
+    options.here = {.node = flags.node.empty() ? host_name() : flags.node, .zone = flags.zone};
     if (!flags.dns_address.empty()) options.host_dns = *SocketAddress::parse(flags.dns_address);
     for (const std::string& text : flags.dns_stubs) {
       options.stub_domains.push_back(*dns::parse_stub_domain(text));

@@ -41,7 +41,7 @@ class ProxyRole final {
     TRY(const auto config, kubeclient::load_kubeconfig(options_.kubeconfig));
     TRY(client_, kubeclient::HttpClient::create(loop_, network_, config));
     source_ = std::make_unique<SnapshotSource>(
-        loop_, *client_, random_, options_.networks,
+        loop_, *client_, random_, options_.networks, options_.here,
         [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
     tasks_.spawn(take_pods());
     return {};
@@ -49,7 +49,7 @@ class ProxyRole final {
 
   Result<void> follow_folders() {
     folders_ = std::make_unique<FolderSource>(
-        loop_, driver_, options_.manifests, options_.networks,
+        loop_, driver_, options_.manifests, options_.networks, options_.here,
         [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
     TRY_VOID(folders_->start());
     notify_ready(options_.ready_fd);

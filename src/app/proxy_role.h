@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "compile/nearness.h"
 #include "dns/forwarder.h"
 #include "fastpath/fast_path.h"
 #include "mesh/snapshot.h"
@@ -27,6 +28,7 @@ struct ProxyOptions {
   // Whose pods may ask by x-tulle-explain why a request went where it went.
   std::vector<std::string> explain_namespaces = {};
   mesh::Networks networks = {};
+  compile::Place here = {};
   std::size_t workers = 0;  // 0: one per core
   fastpath::Mode fast_path = fastpath::Mode::automatic;
   int ready_fd = -1;  // told "ready" once the first Snapshot is in use

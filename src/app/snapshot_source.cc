@@ -3,8 +3,9 @@
 namespace tulle::app {
 
 SnapshotSource::SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Random& random,
-                               const mesh::Networks& networks, Publish publish)
-    : loop_(loop), compiler_(networks), publish_(std::move(publish)) {
+                               const mesh::Networks& networks, const compile::Place& here,
+                               Publish publish)
+    : loop_(loop), compiler_(networks, here), publish_(std::move(publish)) {
   for (const auto& watched : compile::watched_resources) {
     const kubeclient::Resource resource{.group = watched.group,
                                         .version = watched.version,

@@ -18,7 +18,7 @@ class SnapshotSource final {
   // All must outlive it. `publish` is called on the loop: first when everything has been listed
   // once, then at the end of each turn in which something changed.
   SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Random& random,
-                 const mesh::Networks& networks, Publish publish);
+                 const mesh::Networks& networks, const compile::Place& here, Publish publish);
 
   // Until the first Snapshot was published.
   rt::Task<void> ready();

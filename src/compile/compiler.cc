@@ -1,5 +1,7 @@
 #include "compile/compiler.h"
 
+#include "kube/object.h"
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -23,11 +25,16 @@ std::string_view to_string(Kind kind) {
     case Kind::ingress_class: return "IngressClass";
     case Kind::traffic_policy: return "TrafficPolicy";
     case Kind::secret: return "Secret";
+    case Kind::node: return "Node";
   }
   return "";
 }
 
-Compiler::Compiler(mesh::Networks networks) : networks_(networks), builder_(std::move(networks)) {}
+Compiler::Compiler(mesh::Networks networks, Place here)
+    : networks_(networks),
+      here_(std::move(here)),
+      zone_is_told_(!here_.zone.empty()),
+      builder_(std::move(networks)) {}
 
 void Compiler::upsert(Kind kind, const boost::json::object& object) {
   mesh::ObjectName name = object_name(object);
@@ -49,6 +56,7 @@ void Compiler::upsert(Kind kind, const boost::json::object& object) {
       break;
     case Kind::traffic_policy: upsert_policy(name, object, found); break;
     case Kind::secret: upsert_secret(name, object); break;
+    case Kind::node: upsert_node(name, object); break;
   }
   if (found.empty()) {
     problems_.erase({kind, name});
@@ -74,6 +82,9 @@ void Compiler::remove(Kind kind, const mesh::ObjectName& name) {
     case Kind::traffic_policy: remove_policy(name); break;
     case Kind::secret:
       if (certificates_.erase(name) > 0) dirty_ingress_ = true;
+      break;
+    case Kind::node:
+      if (name.name == here_.node) set_zone("");
       break;
   }
 }
@@ -109,7 +120,7 @@ void Compiler::upsert_pod(PodFacts facts) {
     builder_.put(facts.workload);
     changed_ = true;
   }
-  if (weight_of(name) != facts.weight) {
+  if (traffic_of(name) != facts.traffic) {
     if (auto touched = services_of_pod_.find(name); touched != services_of_pod_.end()) {
       dirty_services_.insert(touched->second.begin(), touched->second.end());
     }
@@ -169,9 +180,19 @@ std::shared_ptr<const mesh::Policy> Compiler::policy_of(const mesh::ObjectName& 
   return policies_.at(*oldest).policy;
 }
 
-std::uint16_t Compiler::weight_of(const mesh::ObjectName& pod) const {
+PodTraffic Compiler::traffic_of(const mesh::ObjectName& pod) const {
   auto found = pods_.find(pod);
-  return found == pods_.end() ? 1 : found->second.weight;
+  return found == pods_.end() ? PodTraffic{} : found->second.traffic;
+}
+
+void Compiler::upsert_node(const mesh::ObjectName& name, const boost::json::object& object) {
+  if (name.name == here_.node) set_zone(std::string(kube::label_of(object, zone_label)));
+}
+
+void Compiler::set_zone(std::string of_node) {
+  if (zone_is_told_ || here_.zone == of_node) return;
+  here_.zone = std::move(of_node);
+  for (const auto& [name, facts] : services_) dirty_services_.insert(name);
 }
 
 mesh::SnapshotPtr Compiler::build() {
@@ -201,6 +222,16 @@ void keep_healthiest(Service& service) {
   service.hosts.erase(repeated.begin(), repeated.end());
 }
 
+bool has_hints(const SliceFacts::Host& host) {
+  return !host.hint_zones.empty() || !host.hint_nodes.empty();
+}
+
+bool all_ready_have_hints(const SliceFacts* slice) {
+  return std::ranges::all_of(slice->hosts, [](const SliceFacts::Host& host) {
+    return host.health != Health::ready || has_hints(host);
+  });
+}
+
 }  // namespace
 
 void Compiler::compile_service(const mesh::ObjectName& name) {
@@ -210,11 +241,12 @@ void Compiler::compile_service(const mesh::ObjectName& name) {
     return;
   }
   Service service = found->second.service;
-  if (auto slices = slices_of_service_.find(name); slices != slices_of_service_.end()) {
-    for (const mesh::ObjectName& slice : slices->second) {
-      add_slice(service, slices_.at(slice), found->second.publish_not_ready);
-    }
+  std::vector<const SliceFacts*> slices;
+  if (auto names = slices_of_service_.find(name); names != slices_of_service_.end()) {
+    for (const mesh::ObjectName& slice : names->second) slices.push_back(&slices_.at(slice));
   }
+  const bool by_hints = std::ranges::all_of(slices, all_ready_have_hints);
+  for (const SliceFacts* slice : slices) add_slice(service, *slice, found->second, by_hints);
   keep_healthiest(service);
   service.policy = policy_of(name);
   if (service.policy && service.policy->load_balancing) {
@@ -223,9 +255,18 @@ void Compiler::compile_service(const mesh::ObjectName& name) {
   builder_.put(std::move(service));
 }
 
-void Compiler::add_slice(Service& service, const SliceFacts& slice, bool publish_not_ready) const {
+void Compiler::add_slice(Service& service, const SliceFacts& slice, const ServiceFacts& of,
+                         bool by_hints) const {
   auto health_of = [&](const SliceFacts::Host& host) {
-    return publish_not_ready ? Health::ready : host.health;
+    return of.publish_not_ready ? Health::ready : host.health;
+  };
+  auto level_of = [&](const SliceFacts::Host& host, const PodTraffic& traffic) {
+    const Nearness nearness = by_hints && has_hints(host)
+                                  ? nearness_by_hints(here_, host)
+                                  : nearness_by_preference(of.preference, here_, host);
+    const std::uint8_t priority = std::max(traffic.priority, slice.priority);
+    return static_cast<std::uint8_t>(priority * kNearnessCount +
+                                     static_cast<std::uint8_t>(nearness));
   };
   for (const SliceFacts::Host& host : slice.hosts) {
     service.hosts.push_back({.address = host.address,
@@ -238,12 +279,15 @@ void Compiler::add_slice(Service& service, const SliceFacts& slice, bool publish
     });
     if (port == service.ports.end()) continue;
     for (const SliceFacts::Host& host : slice.hosts) {
+      const PodTraffic traffic = traffic_of(host.workload);
       port->endpoints.push_back({.address = {.ip = host.address, .port = slice_port.port},
                                  .health = health_of(host),
-                                 .weight = weight_of(host.workload),
+                                 .weight = traffic.weight,
                                  .workload = host.workload,
                                  .hostname = host.hostname,
-                                 .node = host.node});
+                                 .node = host.node,
+                                 .level = level_of(host, traffic),
+                                 .local = !host.node.empty() && host.node == here_.node});
     }
   }
 }

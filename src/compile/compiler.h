@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compile/facts.h"
+#include "compile/nearness.h"
 #include "mesh/snapshot_builder.h"
 
 #include <boost/json/fwd.hpp>
@@ -30,6 +31,7 @@ enum class Kind : std::uint8_t {
   ingress_class,
   traffic_policy,
   secret,
+  node,
 };
 std::string_view to_string(Kind kind);  // "Service"
 
@@ -40,7 +42,7 @@ struct WatchedResource {
   std::string_view version;
   std::string_view resource;
 };
-inline constexpr std::array<WatchedResource, 7> watched_resources{{
+inline constexpr std::array<WatchedResource, 8> watched_resources{{
     {Kind::service, "", "v1", "services"},
     {Kind::endpoint_slice, "discovery.k8s.io", "v1", "endpointslices"},
     {Kind::pod, "", "v1", "pods"},
@@ -48,6 +50,7 @@ inline constexpr std::array<WatchedResource, 7> watched_resources{{
     {Kind::ingress_class, "networking.k8s.io", "v1", "ingressclasses"},
     {Kind::traffic_policy, "tulle.dev", "v1alpha1", "trafficpolicies"},
     {Kind::secret, "", "v1", "secrets"},
+    {Kind::node, "", "v1", "nodes"},
 }};
 
 // Something in an object that the mesh cannot follow as written, and what it does instead.
@@ -60,7 +63,9 @@ struct Problem {
 // A resource of one thread. Keeps what it needs of the objects, not the objects.
 class Compiler final {
  public:
-  explicit Compiler(mesh::Networks networks = {});
+  // `here`: where the proxy is that the Snapshots are for; an empty zone: that of its Node, by the
+  // label topology.kubernetes.io/zone.
+  explicit Compiler(mesh::Networks networks = {}, Place here = {});
   Compiler(const Compiler&) = delete;
   Compiler& operator=(const Compiler&) = delete;
 
@@ -89,16 +94,22 @@ class Compiler final {
   void remove_policy(const ObjectName& name);
   std::shared_ptr<const mesh::Policy> policy_of(const ObjectName& service) const;
 
+  void upsert_node(const ObjectName& name, const boost::json::object& object);
+  void set_zone(std::string of_node);
+
   void compile_service(const ObjectName& name);
-  void add_slice(mesh::Service& service, const SliceFacts& slice, bool publish_not_ready) const;
+  void add_slice(mesh::Service& service, const SliceFacts& slice, const ServiceFacts& of,
+                 bool by_hints) const;
   using IngressEntry = std::pair<const ObjectName*, const IngressFacts*>;
   void compile_ingress();
   void compile_tls(const std::vector<IngressEntry>& oldest_first);
   void upsert_secret(const ObjectName& name, const boost::json::object& object);
   bool is_ours(const IngressFacts& ingress) const;
-  std::uint16_t weight_of(const ObjectName& pod) const;
+  PodTraffic traffic_of(const ObjectName& pod) const;
 
   mesh::Networks networks_;
+  Place here_;
+  const bool zone_is_told_;
   mesh::SnapshotBuilder builder_;
   mesh::SnapshotPtr last_;
 
@@ -106,8 +117,8 @@ class Compiler final {
   ByName<SliceFacts> slices_;
   ByName<std::set<ObjectName>> slices_of_service_;
   ByName<PodFacts> pods_;
-  // Which services a pod's weight touches. May name a service that the pod has left: that costs
-  // one needless compilation and is forgotten with the pod.
+  // Which services a pod's weight and priority touch. May name a service that the pod has left:
+  // that costs one needless compilation and is forgotten with the pod.
   ByName<std::set<ObjectName>> services_of_pod_;
   ByName<PolicyFacts> policies_;
   ByName<std::set<ObjectName>> policies_of_service_;

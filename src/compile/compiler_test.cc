@@ -24,6 +24,8 @@ boost::json::object parse(std::string_view text) {
 // Feeds a Compiler in the words of manifests, all in namespace default.
 class CompilerTest : public ::testing::Test {
  protected:
+  explicit CompilerTest(Place here = {}) : compiler({}, std::move(here)) {}
+
   void service(std::string_view name, std::string_view spec, std::string_view extra = "") {
     put(Kind::service, name, "", extra, spec);
   }
@@ -575,6 +577,126 @@ TEST_F(PolicyCompilerTest, a_status_alone_makes_no_new_snapshot) {
   const auto before = build();
   feed(R"({"observedGeneration": 1})");
   EXPECT_EQ(build(), before);
+}
+
+// Three endpoints: on this node, in this zone, and in another. `hints`: of each.
+std::string spread(const std::array<std::string_view, 3>& hints, std::string_view ready = "true") {
+  std::string text = R"("ports": [{"name": "", "port": 8081, "protocol": "TCP"}], "endpoints": [)";
+  constexpr std::array<std::string_view, 3> places{R"("nodeName": "n1", "zone": "a")",
+                                                   R"("nodeName": "n2", "zone": "a")",
+                                                   R"("nodeName": "n3", "zone": "b")"};
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    text += std::string(i == 0 ? "" : ", ") + R"({"addresses": ["10.244.0.)" +
+            std::to_string(i + 1) + R"("], "conditions": {"ready": )" + std::string(ready) +
+            R"(, "serving": true, "terminating": )" + (ready == "true" ? "false" : "true") + "}, " +
+            std::string(places[i]) +
+            (hints[i].empty() ? "" : R"(, "hints": )" + std::string(hints[i])) + "}";
+  }
+  return text + "]";
+}
+
+class NearnessTest : public CompilerTest {
+ protected:
+  NearnessTest() : CompilerTest({.node = "n1"}) {
+    put(Kind::node, "n1", R"("labels": {"topology.kubernetes.io/zone": "a"})", "", "{}");
+  }
+  void serve(std::string_view preference) {
+    service("world", R"({"clusterIP": "10.96.0.7", "ports": [{"port": 80, "protocol": "TCP"}])" +
+                         (preference.empty()
+                              ? std::string()
+                              : R"(, "trafficDistribution": ")" + std::string(preference) + "\"") +
+                         "}");
+  }
+  // The last numbers of the endpoints' addresses, nearest first: "1 2|3".
+  std::string tiers() {
+    const mesh::ServicePort& port = built("world").ports[0];
+    std::string text;
+    for (const mesh::Tier& tier : port.tiers) {
+      if (!text.empty()) text += "|";
+      for (const mesh::Endpoint& endpoint : port.members(tier)) {
+        if (!text.empty() && text.back() != '|') text += " ";
+        text += std::to_string(endpoint.address.ip.bytes()[3]);
+      }
+    }
+    return text;
+  }
+};
+
+TEST_F(NearnessTest, goes_by_hints_where_all_have_one_and_else_by_what_the_service_prefers) {
+  constexpr std::string_view a = R"({"forZones": [{"name": "a"}]})";
+  constexpr std::string_view b = R"({"forZones": [{"name": "b"}]})";
+  constexpr std::string_view n1 = R"({"forZones": [{"name": "a"}], "forNodes": [{"name": "n1"}]})";
+  struct Row {
+    std::string_view preference;
+    std::array<std::string_view, 3> hints;
+    std::string_view ready;
+    std::string_view tiers;
+  };
+  const std::vector<Row> rows = {
+      {"", {}, "true", "1 2 3"},
+      {"PreferSameZone", {}, "true", "1 2|3"},
+      {"PreferClose", {}, "true", "1 2|3"},
+      {"PreferSameNode", {}, "true", "1|2|3"},
+      {"PreferSameZone", {}, "false", "1 2|3"},  // all are draining
+      {"", {b, a, a}, "true", "2 3|1"},
+      {"", {n1, a, b}, "true", "1|2|3"},
+      {"PreferSameNode", {a, a, b}, "true", "1 2|3"},
+      {"", {a, "", b}, "true", "1 2 3"},
+      {"PreferSameZone", {b, "", b}, "true", "1 2|3"},
+      {"", {b, b, b}, "true", "1 2 3"},  // none is for this zone
+  };
+  for (const Row& row : rows) {
+    serve(row.preference);
+    slice("world-1", "world", spread(row.hints, row.ready));
+    EXPECT_EQ(tiers(), row.tiers) << row.preference << " " << row.hints[0];
+  }
+  EXPECT_THAT(problems(), ::testing::IsEmpty());
+}
+
+TEST_F(NearnessTest, follows_the_zone_of_the_node) {
+  serve("PreferSameZone");
+  slice("world-1", "world", spread({}));
+  EXPECT_EQ(tiers(), "1 2|3");
+  put(Kind::node, "n9", R"("labels": {"topology.kubernetes.io/zone": "b"})", "", "{}");
+  EXPECT_EQ(tiers(), "1 2|3") << "another node";
+  put(Kind::node, "n1", R"("labels": {"topology.kubernetes.io/zone": "b"})", "", "{}");
+  EXPECT_EQ(tiers(), "1 3|2") << "the node itself is near, whatever its slice says";
+  compiler.remove(Kind::node, {.namespace_name = "default", .name = "n1"});
+  EXPECT_EQ(tiers(), "1|2 3");
+}
+
+TEST_F(NearnessTest, priority_holds_before_nearness) {
+  serve("PreferSameZone");
+  slice("world-1", "world", spread({}));
+  put(Kind::endpoint_slice, "backup",
+      R"("labels": {"kubernetes.io/service-name": "world"},
+         "annotations": {"tulle.dev/priority": "1"})",
+      R"("ports": [{"name": "", "port": 8081, "protocol": "TCP"}], "endpoints": [
+         {"addresses": ["10.244.0.9"], "zone": "a"},
+         {"addresses": ["10.244.0.8"], "targetRef": {"kind": "Pod", "name": "last"}}])",
+      "{}");
+  EXPECT_EQ(tiers(), "1 2|3|9|8");
+  pod("last", "10.244.0.8", R"({"tulle.dev/priority": "2"})");
+  EXPECT_EQ(tiers(), "1 2|3|9|8");
+  EXPECT_EQ(built("world").ports[0].endpoints.back().level, 8);
+  pod("last", "10.244.0.8", R"({"tulle.dev/priority": "10"})");
+  EXPECT_THAT(problems(), ::testing::ElementsAre(
+                              "Pod default/last: annotation tulle.dev/priority: \"10\" is not a "
+                              "number from 0 to 9; using 0"));
+  EXPECT_EQ(built("world").ports[0].endpoints.back().level, 5) << "that of its slice";
+}
+
+TEST_F(NearnessTest, a_traffic_policy_is_local_where_it_says_so) {
+  service("world",
+          R"({"clusterIP": "10.96.0.7", "internalTrafficPolicy": "Cluster", "type": "NodePort",
+      "externalTrafficPolicy": "Local", "ports": [{"port": 80, "protocol": "TCP"}]})");
+  slice("world-1", "world", spread({}));
+  const mesh::Service& world = built("world");
+  EXPECT_FALSE(world.internal_local);
+  EXPECT_TRUE(world.external_local);
+  EXPECT_EQ(tiers(), "1 2 3");
+  ASSERT_EQ(world.ports[0].local_tiers.size(), 1U);
+  EXPECT_EQ(world.ports[0].local_tiers[0].size(), 1U);
 }
 
 }  // namespace

@@ -25,16 +25,27 @@ using Problems = std::vector<std::string>;
 inline constexpr std::string_view load_balancing_annotation = "tulle.dev/load-balancing";
 inline constexpr std::string_view weight_annotation = "tulle.dev/weight";
 inline constexpr std::uint16_t weight_max = 1000;
+inline constexpr std::string_view priority_annotation = "tulle.dev/priority";
+inline constexpr std::uint8_t priority_max = 9;
+inline constexpr std::string_view zone_label = "topology.kubernetes.io/zone";
 inline constexpr std::string_view tls_passthrough_annotation = "tulle.dev/tls-passthrough";
 inline constexpr std::string_view ingress_class_name = "tulle";
 inline constexpr std::string_view ingress_controller_name = "tulle.dev/ingress-controller";
 
 mesh::ObjectName object_name(const boost::json::object& object);
 
+// The annotation tulle.dev/priority of a Pod or EndpointSlice: endpoints of a higher number stand
+// in for those of lower ones.
+std::uint8_t read_priority(const boost::json::object& object, Problems& problems);
+
+// spec.trafficDistribution.
+enum class Preference : std::uint8_t { none, same_zone, same_node };
+
 // v1 Service.
 struct ServiceFacts {
   mesh::Service service = {};      // without endpoints and hosts
   bool publish_not_ready = false;  // spec.publishNotReadyAddresses
+  Preference preference = Preference::none;
 };
 ServiceFacts read_service(const boost::json::object& object, Problems& problems);
 
@@ -51,17 +62,28 @@ struct SliceFacts {
     mesh::ObjectName workload = {};
     std::string hostname = {};
     std::string node = {};
+    std::string zone = {};
+    std::vector<std::string> hint_zones = {};  // hints.forZones
+    std::vector<std::string> hint_nodes = {};  // hints.forNodes
   };
   mesh::ObjectName service = {};  // empty: belongs to none
+  std::uint8_t priority = 0;      // of its endpoints, by annotation
   std::vector<Port> ports = {};
   std::vector<Host> hosts = {};
 };
 SliceFacts read_slice(const boost::json::object& object, Problems& problems);
 
 // v1 Pod.
+// What its annotations say of its endpoints.
+struct PodTraffic {
+  std::uint16_t weight = 1;
+  std::uint8_t priority = 0;
+
+  friend bool operator==(const PodTraffic&, const PodTraffic&) = default;
+};
 struct PodFacts {
   mesh::Workload workload = {};
-  std::uint16_t weight = 1;  // of its endpoints
+  PodTraffic traffic = {};
 };
 PodFacts read_pod(const boost::json::object& object, std::string_view cluster_domain,
                   Problems& problems);

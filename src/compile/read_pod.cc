@@ -12,18 +12,34 @@ namespace {
 
 using kube::string_at;
 
-std::uint16_t read_weight(const boost::json::object& object, Problems& problems) {
-  std::string_view text = kube::annotation_of(object, weight_annotation);
-  if (text.empty()) return 1;
-  std::uint16_t weight = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), weight);
-  bool valid = error == std::errc{} && end == text.data() + text.size() && weight >= 1 &&
-               weight <= weight_max;
-  if (valid) return weight;
-  problems.push_back(fmt::format("annotation {}: \"{}\" is not a number from 1 to {}; using 1",
-                                 weight_annotation, text, weight_max));
-  return 1;
+struct Range {
+  std::uint16_t least = 0;  // and where there is none
+  std::uint16_t most = 0;
+};
+
+std::uint16_t read_number(const boost::json::object& object, std::string_view annotation,
+                          Range range, Problems& problems) {
+  std::string_view text = kube::annotation_of(object, annotation);
+  if (text.empty()) return range.least;
+  std::uint16_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  bool valid = error == std::errc{} && end == text.data() + text.size() && number >= range.least &&
+               number <= range.most;
+  if (valid) return number;
+  problems.push_back(
+      fmt::format("annotation {0}: \"{1}\" is not a number from {2} to {3}; using {2}", annotation,
+                  text, range.least, range.most));
+  return range.least;
 }
+
+}  // namespace
+
+std::uint8_t read_priority(const boost::json::object& object, Problems& problems) {
+  return static_cast<std::uint8_t>(
+      read_number(object, priority_annotation, {.least = 0, .most = priority_max}, problems));
+}
+
+namespace {
 
 // As the kubelet writes them into /etc/resolv.conf by dnsPolicy and dnsConfig.
 std::vector<std::string> read_search_domains(const boost::json::object& object,
@@ -67,7 +83,10 @@ PodFacts read_pod(const boost::json::object& object, std::string_view cluster_do
       .search_domains = read_search_domains(object, cluster_domain),
       .service_account = std::string(string_at(object, "spec.serviceAccountName", "default")),
       .node = std::string(string_at(object, "spec.nodeName"))};
-  return {.workload = std::move(workload), .weight = read_weight(object, problems)};
+  return {.workload = std::move(workload),
+          .traffic = {.weight = read_number(object, weight_annotation,
+                                            {.least = 1, .most = weight_max}, problems),
+                      .priority = read_priority(object, problems)}};
 }
 
 }  // namespace tulle::compile

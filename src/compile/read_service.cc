@@ -111,6 +111,24 @@ std::string read_external_name(const boost::json::object& object) {
 
 }  // namespace
 
+namespace {
+
+Preference read_preference(const boost::json::object& object, Problems& problems) {
+  const std::string_view wanted = string_at(object, "spec.trafficDistribution");
+  if (wanted == "PreferSameNode") return Preference::same_node;
+  // PreferClose is the older name.
+  if (wanted == "PreferSameZone" || wanted == "PreferClose") return Preference::same_zone;
+  if (!wanted.empty()) {
+    problems.push_back(
+        fmt::format("spec.trafficDistribution: \"{}\" is none of PreferSameZone, "
+                    "PreferSameNode, PreferClose; no endpoint is preferred",
+                    wanted));
+  }
+  return Preference::none;
+}
+
+}  // namespace
+
 mesh::ObjectName object_name(const boost::json::object& object) {
   return {.namespace_name = std::string(kube::namespace_of(object)),
           .name = std::string(kube::name_of(object))};
@@ -134,6 +152,9 @@ ServiceFacts read_service(const boost::json::object& object, Problems& problems)
     service.client_affinity_timeout =
         std::chrono::seconds(valid ? timeout_s : affinity_timeout_default_s);
   }
+  service.internal_local = string_at(object, "spec.internalTrafficPolicy") == "Local";
+  service.external_local = string_at(object, "spec.externalTrafficPolicy") == "Local";
+  facts.preference = read_preference(object, problems);
   facts.publish_not_ready = bool_at(object, "spec.publishNotReadyAddresses");
   return facts;
 }

@@ -21,6 +21,14 @@ Health read_health(const boost::json::object& endpoint) {
   return serving && terminating ? Health::draining : Health::not_ready;
 }
 
+std::vector<std::string> names_in(const boost::json::object& endpoint, std::string_view list) {
+  std::vector<std::string> names;
+  for (const boost::json::value& each : kube::array_at(endpoint, list)) {
+    names.emplace_back(string_at(kube::object_or_empty(each), "name"));
+  }
+  return names;
+}
+
 }  // namespace
 
 SliceFacts read_slice(const boost::json::object& object, Problems& problems) {
@@ -29,6 +37,7 @@ SliceFacts read_slice(const boost::json::object& object, Problems& problems) {
   std::string_view space = kube::namespace_of(object);
   if (service.empty()) return facts;
   facts.service = {.namespace_name = std::string(space), .name = std::string(service)};
+  facts.priority = read_priority(object, problems);
   for (const boost::json::value& value : kube::array_at(object, "ports")) {
     const boost::json::object& port = kube::object_or_empty(value);
     std::string_view protocol = string_at(port, "protocol", "TCP");
@@ -57,6 +66,9 @@ SliceFacts read_slice(const boost::json::object& object, Problems& problems) {
     }
     host.hostname = string_at(endpoint, "hostname");
     host.node = string_at(endpoint, "nodeName");
+    host.zone = string_at(endpoint, "zone");
+    host.hint_zones = names_in(endpoint, "hints.forZones");
+    host.hint_nodes = names_in(endpoint, "hints.forNodes");
     facts.hosts.push_back(std::move(host));
   }
   return facts;

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kConcurrency = 8;
 constexpr std::string_view kServiceName = "kubernetes.io/service-name";
 constexpr std::string_view kManagedBy = "endpointslice.kubernetes.io/managed-by";
+constexpr std::string_view kZone = "topology.kubernetes.io/zone";
 constexpr std::string_view kManager = "endpointslice-controller.k8s.io";
 
 bool selects(const json::object& service) {
@@ -46,6 +47,10 @@ EndpointsController::EndpointsController(Shared& shared)
     if (before) enqueue_services_of(*before);
     if (after) enqueue_services_of(*after);
   });
+  shared_.nodes.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
+    follow_node(std::string(kube::name_of(after ? *after : *before)),
+                after ? kube::label_of(*after, kZone) : std::string_view());
+  });
   shared_.endpoint_slices.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     const json::object& slice = after ? *after : *before;
     if (kube::label_of(slice, kManagedBy) != kManager) return;
@@ -66,6 +71,18 @@ void EndpointsController::enqueue_services_of(const json::object& pod) {
   }
 }
 
+// Mostly what changed of a node is not where it is.
+void EndpointsController::follow_node(const std::string& name, std::string_view zone) {
+  const auto known = zones_.find(name);
+  if ((known == zones_.end() ? std::string_view() : known->second) == zone) return;
+  if (zone.empty()) {
+    zones_.erase(known);
+  } else {
+    zones_.insert_or_assign(name, std::string(zone));
+  }
+  for (const auto& [key, service] : shared_.services.objects()) queue_.add(key);
+}
+
 rt::Task<ApiResult<Reconciled>> EndpointsController::reconcile(NamespacedName key) {
   const ObjectPtr service = shared_.services.get(key);
   // Slices of a service that is gone go with it, as its dependants.
@@ -74,7 +91,7 @@ rt::Task<ApiResult<Reconciled>> EndpointsController::reconcile(NamespacedName ke
   std::vector<ObjectPtr> pods = in_namespace(shared_.pods, key.namespace_);
   std::erase_if(
       pods, [&selector](const ObjectPtr& pod) { return !selector.matches(kube::labels_of(*pod)); });
-  CO_TRY_VOID(co_await write_slices(service, slices_for(*service, pods)));
+  CO_TRY_VOID(co_await write_slices(service, slices_for(*service, pods, zones_)));
   CO_TRY_VOID(co_await write_endpoints(service, endpoints_for(*service, pods)));
   co_return Reconciled{};
 }

@@ -3,9 +3,15 @@
 
 #include "controllers/shared.h"
 
+#include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace tulle::controllers {
+
+// The zone of each node that is in one: its label topology.kubernetes.io/zone.
+using Zones = std::map<std::string, std::string, std::less<>>;
 
 class EndpointsController final {
  public:
@@ -23,16 +29,19 @@ class EndpointsController final {
   rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing, json::object wanted);
   rt::Task<ApiResult<void>> write_endpoints(ObjectPtr service, json::object wanted);
   void enqueue_services_of(const json::object& pod);
+  void follow_node(const std::string& name, std::string_view zone);
 
   Shared& shared_;
+  Zones zones_;
   kubeclient::WorkQueue queue_;
   kubeclient::Reconcile reconcile_;
 };
 
 // The slices (without metadata) of a service over these pods: grouped by the numbers that its
-// target ports have in each pod, in order of address. Pure.
+// target ports have in each pod, in order of address. Where the service prefers near endpoints
+// (spec.trafficDistribution) each ready one is hinted to its own zone, or node. Pure.
 std::vector<json::object> slices_for(const json::object& service,
-                                     const std::vector<ObjectPtr>& pods);
+                                     const std::vector<ObjectPtr>& pods, const Zones& zones);
 
 // The Endpoints object (without metadata) that says the same.
 json::object endpoints_for(const json::object& service, const std::vector<ObjectPtr>& pods);

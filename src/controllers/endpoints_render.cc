@@ -66,7 +66,20 @@ std::string_view hostname_in(const json::object& service, const json::object& po
   return of_service ? kube::string_at(pod, "spec.hostname") : std::string_view{};
 }
 
-json::object endpoint_of(const json::object& service, const json::object& pod) {
+json::array names(std::string_view one) { return {json::object{{"name", one}}}; }
+
+// For whom an endpoint is, where the service prefers near ones.
+json::object hints_for(const json::object& service, std::string_view node, std::string_view zone) {
+  json::object hints;
+  const std::string_view wanted = kube::string_at(service, "spec.trafficDistribution");
+  if (wanted.empty()) return hints;
+  if (!zone.empty()) hints["forZones"] = names(zone);
+  if (wanted == "PreferSameNode" && !node.empty()) hints["forNodes"] = names(node);
+  return hints;
+}
+
+json::object endpoint_of(const json::object& service, const json::object& pod,
+                         const Zones& zones = {}) {
   const bool publish = kube::bool_at(service, "spec.publishNotReadyAddresses");
   const bool serving = is_ready(pod);
   const bool terminating = kube::is_deleting(pod);
@@ -76,8 +89,13 @@ json::object endpoint_of(const json::object& service, const json::object& pod) {
                           {"serving", serving},
                           {"terminating", terminating}}},
                         {"targetRef", reference_to(pod)}};
-  if (const auto node = kube::string_at(pod, "spec.nodeName"); !node.empty()) {
-    endpoint["nodeName"] = node;
+  const std::string_view node = kube::string_at(pod, "spec.nodeName");
+  if (!node.empty()) endpoint["nodeName"] = node;
+  const auto zone = zones.find(node);
+  if (zone != zones.end()) endpoint["zone"] = zone->second;
+  if (kube::bool_at(endpoint, "conditions.ready")) {
+    auto hints = hints_for(service, node, zone != zones.end() ? zone->second : std::string_view());
+    if (!hints.empty()) endpoint["hints"] = std::move(hints);
   }
   if (const auto hostname = hostname_in(service, pod); !hostname.empty()) {
     endpoint["hostname"] = hostname;
@@ -108,7 +126,7 @@ std::map<std::string, std::vector<ObjectPtr>> by_ports(const json::object& servi
 }  // namespace
 
 std::vector<json::object> slices_for(const json::object& service,
-                                     const std::vector<ObjectPtr>& pods) {
+                                     const std::vector<ObjectPtr>& pods, const Zones& zones) {
   std::vector<json::object> slices;
   for (const auto& [text, members] : by_ports(service, pods)) {
     for (std::size_t begin = 0; begin < members.size();
@@ -117,7 +135,7 @@ std::vector<json::object> slices_for(const json::object& service,
       const std::size_t end =
           std::min(members.size(), begin + EndpointsController::endpoints_per_slice_max);
       for (std::size_t i = begin; i < end; ++i) {
-        endpoints.push_back(endpoint_of(service, *members[i]));
+        endpoints.push_back(endpoint_of(service, *members[i], zones));
       }
       slices.push_back({{"addressType", "IPv4"},
                         {"ports", ports_in(service, *members[begin])},

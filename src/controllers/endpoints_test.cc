@@ -121,26 +121,63 @@ TEST(Slices, say_where_a_service_leads_and_how_the_pods_are) {
   };
   for (const Row& row : rows) {
     std::vector<ObjectPtr> pods;
+    pods.reserve(row.pods.size());
     for (const PodText& text : row.pods) pods.push_back(pod(text));
-    EXPECT_EQ(short_form(slices_for(service(row.ports, row.publish_not_ready), pods)), row.slices)
+    EXPECT_EQ(short_form(slices_for(service(row.ports, row.publish_not_ready), pods, {})),
+              row.slices)
         << row.what;
   }
 }
 
 TEST(Slices, hold_a_hundred_endpoints_each) {
   std::vector<ObjectPtr> pods;
+  pods.reserve(250);
   for (int i = 0; i < 250; ++i) {
     pods.push_back(pod({.name = fmt::format("p{}", i), .ip = fmt::format("10.244.1.{}", i)}));
   }
-  const auto slices = slices_for(service(kNamedPort), pods);
+  const auto slices = slices_for(service(kNamedPort), pods, {});
   ASSERT_EQ(slices.size(), 3U);
   EXPECT_EQ(kube::array_at(slices[0], "endpoints").size(), 100U);
   EXPECT_EQ(kube::array_at(slices[1], "endpoints").size(), 100U);
   EXPECT_EQ(kube::array_at(slices[2], "endpoints").size(), 50U);
 }
 
+TEST(Slices, hint_the_ready_ones_to_where_they_are_if_the_service_prefers_near_ones) {
+  const Zones zones{{"n1", "a"}};
+  const std::vector<ObjectPtr> pods{pod({}),
+                                    pod({.name = "b", .ip = "10.244.0.3", .ready = false})};
+  struct Row {
+    std::string_view preference;
+    Zones zones;
+    std::string_view hints;  // of the first endpoint
+  };
+  const std::vector<Row> rows = {
+      {"", zones, "null"},
+      {"PreferSameZone", zones, R"({"forZones":[{"name":"a"}]})"},
+      {"PreferClose", zones, R"({"forZones":[{"name":"a"}]})"},
+      {"PreferSameNode", zones, R"({"forZones":[{"name":"a"}],"forNodes":[{"name":"n1"}]})"},
+      {"PreferSameNode", {}, R"({"forNodes":[{"name":"n1"}]})"},
+      {"PreferSameZone", {{"n2", "a"}}, "null"},
+  };
+  for (const Row& row : rows) {
+    json::object wanted = service(kNamedPort);
+    if (!row.preference.empty()) {
+      kube::set_at(wanted, "spec.trafficDistribution", json::string(row.preference));
+    }
+    const auto slices = slices_for(wanted, pods, row.zones);
+    const auto& endpoints = kube::array_at(slices[0], "endpoints");
+    const auto& first = kube::object_or_empty(endpoints[0]);
+    const auto* hints = first.if_contains("hints");
+    EXPECT_EQ(json::serialize(hints != nullptr ? *hints : json::value()), row.hints)
+        << row.preference;
+    const auto zone = row.zones.find("n1");
+    EXPECT_EQ(kube::string_at(first, "zone"), zone != row.zones.end() ? zone->second : "");
+    EXPECT_FALSE(kube::object_or_empty(endpoints[1]).contains("hints"));
+  }
+}
+
 TEST(Slices, name_the_pod_its_node_and_its_hostname) {
-  const auto slices = slices_for(service(kNamedPort), {pod({.hostname = "db-0"})});
+  const auto slices = slices_for(service(kNamedPort), {pod({.hostname = "db-0"})}, {});
   const auto& endpoint = kube::object_or_empty(kube::array_at(slices[0], "endpoints")[0]);
   EXPECT_EQ(kube::string_at(endpoint, "targetRef.kind"), "Pod");
   EXPECT_EQ(kube::string_at(endpoint, "targetRef.namespace"), "shop");
@@ -188,6 +225,7 @@ TEST(Endpoints, list_ready_and_not_ready_addresses_by_port) {
   };
   for (const Row& row : rows) {
     std::vector<ObjectPtr> pods;
+    pods.reserve(row.pods.size());
     for (const PodText& text : row.pods) pods.push_back(pod(text));
     const auto endpoints = endpoints_for(service(kNamedPort, row.publish_not_ready), pods);
     EXPECT_EQ(short_form(endpoints), row.subsets);
@@ -196,6 +234,7 @@ TEST(Endpoints, list_ready_and_not_ready_addresses_by_port) {
 
 TEST(Endpoints, hold_a_thousand_addresses_at_most) {
   std::vector<ObjectPtr> pods;
+  pods.reserve(1100);
   for (int i = 0; i < 1100; ++i) {
     pods.push_back(
         pod({.name = fmt::format("p{}", i), .ip = fmt::format("10.244.{}.{}", i / 200, i % 200)}));

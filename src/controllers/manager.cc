@@ -87,7 +87,8 @@ struct Manager::Parts {
                 .namespaces = namespaces,
                 .ingresses = ingresses,
                 .ingress_classes = ingress_classes,
-                .traffic_policies = traffic_policies};
+                .traffic_policies = traffic_policies,
+                .nodes = nodes};
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
   EndpointsController endpoints_controller{shared};

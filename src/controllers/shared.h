@@ -32,6 +32,7 @@ struct Shared {
   kubeclient::Cache& ingresses;
   kubeclient::Cache& ingress_classes;
   kubeclient::Cache& traffic_policies;
+  kubeclient::Cache& nodes;
 };
 
 // The objects of `cache` in one namespace, in order of name.

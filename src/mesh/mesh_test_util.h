@@ -16,6 +16,8 @@ struct EndpointSpec {
   Health health = Health::ready;
   std::uint16_t weight = 1;
   std::string hostname = {};
+  std::uint8_t level = 0;
+  bool local = false;
 };
 
 // A service of namespace default with one TCP port 80 behind these endpoints.
@@ -33,7 +35,9 @@ inline Service service(std::string name, std::string_view cluster_address,
     port.endpoints.push_back({.address = address,
                               .health = spec.health,
                               .weight = spec.weight,
-                              .hostname = spec.hostname});
+                              .hostname = spec.hostname,
+                              .level = spec.level,
+                              .local = spec.local});
     made.hosts.push_back({.address = address.ip,
                           .hostname = spec.hostname,
                           .published = spec.health == Health::ready});

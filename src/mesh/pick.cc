@@ -27,23 +27,34 @@ std::uint32_t in_flight(const Endpoint& endpoint) {
   return endpoint.state->in_flight.load(std::memory_order_relaxed);
 }
 
-std::uint32_t count_candidates(const ServicePort& port, Excluded excluded) {
-  if (excluded.empty()) return port.pickable_count;
+std::uint32_t count_left(Endpoints endpoints, Excluded excluded) {
+  if (excluded.empty()) return static_cast<std::uint32_t>(endpoints.size());
   auto left = [&](const Endpoint& endpoint) { return !is_excluded(endpoint, excluded); };
-  return static_cast<std::uint32_t>(std::ranges::count_if(port.pickable(), left));
+  return static_cast<std::uint32_t>(std::ranges::count_if(endpoints, left));
 }
 
-// Which endpoints of a port may take the request. What it leaves out for the better it lets in
-// again, step by step, where nobody else is left.
+bool stays_local(const Service& service, const PickRequest& request) {
+  return request.external ? service.external_local : service.internal_local;
+}
+
+// Lowest level first.
+std::span<const Tier> tiers_for(const Service& service, const ServicePort& port,
+                                const PickRequest& request) {
+  return stays_local(service, request) ? port.local_tiers : port.tiers;
+}
+
+// Which endpoints of a port may take the request: of one level at a time. What it leaves out for
+// the better it lets in again, step by step, where nobody else is left. REQUIRES: there is a tier.
 class Candidates final {
  public:
   enum class Strictness : std::uint8_t { all, no_slow_start, no_ejection };
 
-  Candidates(const Service& service, const ServicePort& port, Excluded excluded, Instant now,
-             Random& random)
+  Candidates(const Service& service, const ServicePort& port, const PickRequest& request,
+             Instant now, Random& random)
       : port_(port),
+        tiers_(tiers_for(service, port, request)),
         policy_(service.the_policy()),
-        excluded_(excluded),
+        excluded_(request.excluded),
         now_(now),
         // One throw per request: an endpoint that is looked at twice gets the same answer.
         dice_(policy_.slow_start.count() != 0 ? random.next() : 0) {}
@@ -72,12 +83,34 @@ class Candidates final {
 
   // False when nothing more can be let in.
   bool relax() {
-    switch (strictness_) {
-      case Strictness::all: strictness_ = Strictness::no_slow_start; return true;
-      case Strictness::no_slow_start: strictness_ = Strictness::no_ejection; return true;
-      case Strictness::no_ejection: break;
+    if (strictness_ == Strictness::all) {
+      strictness_ = Strictness::no_slow_start;
+      return true;
     }
-    return false;
+    if (tier_ + 1 < tiers_.size()) {
+      ++tier_;
+      if (strictness_ != Strictness::no_ejection) strictness_ = Strictness::all;
+      return true;
+    }
+    if (strictness_ == Strictness::no_ejection) return false;
+    strictness_ = Strictness::no_ejection;
+    tier_ = 0;
+    return true;
+  }
+
+  const Tier& tier() const { return tiers_[tier_]; }
+  std::size_t level() const { return tier_; }
+  // Those of this level.
+  Endpoints endpoints() const { return port_.members(tier()); }
+  // The first of any level that `is_it` says true to, if it may be picked. Else null.
+  template <class IsIt>
+  const Endpoint* find(IsIt is_it) {
+    for (const Tier& each : tiers_) {
+      const auto members = port_.members(each);
+      const auto found = std::ranges::find_if(members, is_it);
+      if (found != members.end()) return allows(*found) ? &*found : nullptr;
+    }
+    return nullptr;
   }
 
   const ServicePort& port() const { return port_; }
@@ -105,93 +138,91 @@ class Candidates final {
   }
 
   const ServicePort& port_;
+  const std::span<const Tier> tiers_;
   const Policy& policy_;
   const Excluded excluded_;
   const Instant now_;
   const std::uint64_t dice_;
   Strictness strictness_ = Strictness::all;
+  std::size_t tier_ = 0;
   std::optional<bool> panic_;
 };
 
-// Each of the following gives the index of an endpoint, or nothing where none may be taken.
-using Index = std::optional<std::size_t>;
+// Each of the following gives an endpoint of the level, or null where none may be taken.
 
 // The least in_flight / weight; among equals the next in turn, where the heavier have more turns.
-Index least_request(Candidates& candidates) {
-  const ServicePort& port = candidates.port();
-  Endpoints endpoints = port.pickable();
-  std::size_t round = port.rotation.empty() ? endpoints.size() : port.rotation.size();
-  std::size_t turn = port.state->turn.load(std::memory_order_relaxed) % round;
-  std::size_t best = endpoints.size();
+const Endpoint* least_request(Candidates& candidates) {
+  const Endpoints endpoints = candidates.endpoints();
+  const std::vector<std::uint32_t>& rotation = candidates.tier().rotation;
+  std::atomic<std::uint64_t>& next = candidates.port().state->turn;
+  const std::size_t round = rotation.empty() ? endpoints.size() : rotation.size();
+  std::size_t turn = next.load(std::memory_order_relaxed) % round;
+  const Endpoint* best = nullptr;
   std::size_t best_turn = turn;
   std::uint64_t best_load = 0;
   for (std::size_t step = 0; step < round; ++step, turn = turn + 1 < round ? turn + 1 : 0) {
-    std::size_t i = port.rotation.empty() ? turn : port.rotation[turn];
-    if (!candidates.allows(endpoints[i])) continue;
-    std::uint64_t load = in_flight(endpoints[i]);
+    const Endpoint& endpoint = endpoints[rotation.empty() ? turn : rotation[turn]];
+    if (!candidates.allows(endpoint)) continue;
+    std::uint64_t load = in_flight(endpoint);
     // Cross-multiplied, so that no two different loads are rounded to equal ones.
-    if (best == endpoints.size() ||
-        load * endpoints[best].weight < best_load * endpoints[i].weight) {
-      best = i;
+    if (best == nullptr || load * best->weight < best_load * endpoint.weight) {
+      best = &endpoint;
       best_turn = turn;
       best_load = load;
     }
     if (best_load == 0) break;
   }
-  if (best == endpoints.size()) return std::nullopt;
-  port.state->turn.store(best_turn + 1, std::memory_order_relaxed);
+  if (best != nullptr) next.store(best_turn + 1, std::memory_order_relaxed);
   return best;
 }
 
 // The next turn; a turn of one that may not be taken goes to the next in line.
-Index round_robin(Candidates& candidates) {
-  const ServicePort& port = candidates.port();
-  Endpoints endpoints = port.pickable();
-  std::size_t round = port.rotation.empty() ? endpoints.size() : port.rotation.size();
-  std::size_t turn = port.state->turn.fetch_add(1, std::memory_order_relaxed);
+const Endpoint* round_robin(Candidates& candidates) {
+  const Endpoints endpoints = candidates.endpoints();
+  const std::vector<std::uint32_t>& rotation = candidates.tier().rotation;
+  const std::size_t round = rotation.empty() ? endpoints.size() : rotation.size();
+  std::size_t turn = candidates.port().state->turn.fetch_add(1, std::memory_order_relaxed);
   for (std::size_t step = 0; step < round; ++step) {
     std::size_t i = turn++ % round;
-    if (!port.rotation.empty()) i = port.rotation[i];
-    if (candidates.allows(endpoints[i])) return i;
+    if (!rotation.empty()) i = rotation[i];
+    if (candidates.allows(endpoints[i])) return &endpoints[i];
   }
-  return std::nullopt;
+  return nullptr;
 }
 
-Index random_by_weight(Candidates& candidates, Random& random) {
-  Endpoints endpoints = candidates.port().pickable();
+const Endpoint* random_by_weight(Candidates& candidates, Random& random) {
   std::uint64_t total = 0;
-  for (const Endpoint& endpoint : endpoints) {
+  for (const Endpoint& endpoint : candidates.endpoints()) {
     if (candidates.allows(endpoint)) total += endpoint.weight;
   }
-  if (total == 0) return std::nullopt;
+  if (total == 0) return nullptr;
   std::uint64_t drawn = random.below(total);
-  Index last;
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    if (!candidates.allows(endpoints[i])) continue;
-    last = i;
-    if (drawn < endpoints[i].weight) break;
-    drawn -= endpoints[i].weight;
+  const Endpoint* last = nullptr;
+  for (const Endpoint& endpoint : candidates.endpoints()) {
+    if (!candidates.allows(endpoint)) continue;
+    last = &endpoint;
+    if (drawn < endpoint.weight) break;
+    drawn -= endpoint.weight;
   }
   return last;  // the loads may have moved since the first look
 }
 
 // The least latency times load for its weight. Who has not answered anything yet gets one request
 // first.
-Index least_ewma(Candidates& candidates) {
-  Endpoints endpoints = candidates.port().pickable();
+const Endpoint* least_ewma(Candidates& candidates) {
+  const Endpoints endpoints = candidates.endpoints();
   const std::size_t first = candidates.port().state->turn.fetch_add(1, std::memory_order_relaxed);
-  Index best;
+  const Endpoint* best = nullptr;
   double best_cost = 0;
   for (std::size_t step = 0; step < endpoints.size(); ++step) {
-    const std::size_t i = (first + step) % endpoints.size();
-    const Endpoint& endpoint = endpoints[i];
+    const Endpoint& endpoint = endpoints[(first + step) % endpoints.size()];
     if (!candidates.allows(endpoint)) continue;
     const double load = in_flight(endpoint);
     double latency = endpoint.state->latency.value(candidates.now());
     if (latency == 0 && load > 0) latency = unknown_latency_ns;
     const double cost = latency * (load + 1) / endpoint.weight;
-    if (best && cost >= best_cost) continue;
-    best = i;
+    if (best != nullptr && cost >= best_cost) continue;
+    best = &endpoint;
     best_cost = cost;
   }
   return best;
@@ -199,9 +230,9 @@ Index least_ewma(Candidates& candidates) {
 
 // The first from the key's place on that may be taken and has room (Mirrokni et al., 2018:
 // consistent hashing with bounded loads).
-Index hashed(Candidates& candidates, std::uint64_t key) {
-  const ServicePort& port = candidates.port();
-  Endpoints endpoints = port.pickable();
+const Endpoint* hashed(Candidates& candidates, std::uint64_t key) {
+  const Endpoints endpoints = candidates.endpoints();
+  const ConsistentHash& hash = *candidates.tier().hash;
   std::uint64_t load = 1;
   std::uint64_t weight = 0;
   bool any = false;
@@ -213,49 +244,44 @@ Index hashed(Candidates& candidates, std::uint64_t key) {
     load += in_flight(endpoint);
     weight += endpoint.weight;
   }
-  if (!any) return std::nullopt;
+  if (!any) return nullptr;
   const auto has_room = [&](const Endpoint& endpoint) {
     if (bound == 0) return true;
     // Rounded up: an endpoint always has room for one.
     const std::uint64_t whole = 100 * weight;
     return in_flight(endpoint) < (load * bound * endpoint.weight + whole - 1) / whole;
   };
-  Index first;
-  std::size_t position = port.hash->position(key);
-  for (std::size_t step = 0; step < port.hash->size(); ++step) {
-    const std::uint32_t i = port.hash->endpoint(position);
-    position = port.hash->next(position);
-    if (!candidates.allows(endpoints[i])) continue;
-    if (has_room(endpoints[i])) return i;
-    if (!first) first = i;
+  const Endpoint* first = nullptr;
+  std::size_t position = hash.position(key);
+  for (std::size_t step = 0; step < hash.size(); ++step) {
+    const Endpoint& endpoint = endpoints[hash.endpoint(position)];
+    position = hash.next(position);
+    if (!candidates.allows(endpoint)) continue;
+    if (has_room(endpoint)) return &endpoint;
+    if (first == nullptr) first = &endpoint;
   }
   return first;  // one had room a moment ago; others took it
 }
 
-// Index of the pickable endpoint this client is bound to, if there still is one.
-Index bound_endpoint(const Service& service, Candidates& candidates, const PickRequest& request) {
-  if (!service.client_affinity_timeout) return std::nullopt;
-  const ServicePort& port = candidates.port();
-  auto bound =
-      port.state->affinity.find(request.client, *service.client_affinity_timeout, candidates.now());
-  if (!bound) return std::nullopt;
-  const Endpoint* found = port.find_pickable(*bound);
-  if (!found || !candidates.allows(*found)) return std::nullopt;
-  return static_cast<std::size_t>(found - port.endpoints.data());
+// The endpoint that this client is bound to, if it still may be picked.
+const Endpoint* bound_endpoint(const Service& service, Candidates& candidates,
+                               const PickRequest& request) {
+  if (!service.client_affinity_timeout) return nullptr;
+  const auto bound = candidates.port().state->affinity.find(
+      request.client, *service.client_affinity_timeout, candidates.now());
+  if (!bound) return nullptr;
+  return candidates.find([&](const Endpoint& endpoint) { return endpoint.address == *bound; });
 }
 
-Index session_endpoint(const Service& service, Candidates& candidates, const PickRequest& request) {
-  if (!request.session || !candidates.policy().session) return std::nullopt;
-  Endpoints endpoints = candidates.port().pickable();
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    if (session_of(service, endpoints[i]) != *request.session) continue;
-    return candidates.allows(endpoints[i]) ? Index(i) : std::nullopt;
-  }
-  return std::nullopt;
+const Endpoint* session_endpoint(const Service& service, Candidates& candidates,
+                                 const PickRequest& request) {
+  if (!request.session || !candidates.policy().session) return nullptr;
+  return candidates.find(
+      [&](const Endpoint& endpoint) { return session_of(service, endpoint) == *request.session; });
 }
 
 struct Choice {
-  Index index;
+  const Endpoint* endpoint;
   PickReason reason;
 };
 
@@ -278,15 +304,15 @@ Choice balance(const Service& service, Candidates& candidates, const PickRequest
 
 Choice choose(const Service& service, Candidates& candidates, const PickRequest& request,
               Random& random) {
-  if (auto held = session_endpoint(service, candidates, request)) {
+  if (const auto* held = session_endpoint(service, candidates, request)) {
     return {held, PickReason::session};
   }
-  if (auto bound = bound_endpoint(service, candidates, request)) {
+  if (const auto* bound = bound_endpoint(service, candidates, request)) {
     return {bound, PickReason::client_affinity};
   }
   for (;;) {
     const Choice choice = balance(service, candidates, request, random);
-    if (choice.index || !candidates.relax()) return choice;
+    if (choice.endpoint != nullptr || !candidates.relax()) return choice;
   }
 }
 
@@ -295,38 +321,58 @@ Choice choose(const Service& service, Candidates& candidates, const PickRequest&
 Pick pick(const Service& service, const ServicePort& port, const PickRequest& request, Instant now,
           Random& random) {
   if (port.endpoints.empty()) return {.reason = PickReason::no_endpoints};
-  if (port.pickable_count == 0) return {.reason = PickReason::none_ready};
-  std::uint32_t candidates = count_candidates(port, request.excluded);
-  if (candidates == 0) return {.reason = PickReason::all_tried};
+  const std::span<const Tier> tiers = tiers_for(service, port, request);
+  if (tiers.empty()) {
+    return {.reason = port.pickable_count == 0 ? PickReason::none_ready : PickReason::none_local};
+  }
+  const auto left = [&](const Tier& tier) {
+    return count_left(port.members(tier), request.excluded);
+  };
+  if (std::ranges::none_of(tiers, left)) return {.reason = PickReason::all_tried};
 
-  Candidates allowed(service, port, request.excluded, now, random);
+  Candidates allowed(service, port, request, now, random);
   const std::uint64_t turn = port.state->turn.load(std::memory_order_relaxed);
-  Choice choice = choose(service, allowed, request, random);
+  const Choice choice = choose(service, allowed, request, random);
   if (request.rehearsal) port.state->turn.store(turn, std::memory_order_relaxed);
-  if (!choice.index) return {.reason = PickReason::all_busy, .candidates = candidates};
-  const Endpoint& endpoint = port.endpoints[*choice.index];
+  if (choice.endpoint == nullptr) return {.reason = PickReason::all_busy};
+  const Endpoint& endpoint = *choice.endpoint;
   if (service.client_affinity_timeout && !request.rehearsal) {
     port.state->affinity.bind(request.client, endpoint.address, *service.client_affinity_timeout,
                               now);
   }
+  const std::uint32_t candidates = left(allowed.tier());
+  const bool only = candidates == 1 && allowed.level() + 1 == tiers.size();
   return {.endpoint = &endpoint,
-          .reason = candidates == 1 ? PickReason::only_endpoint : choice.reason,
+          .reason = only ? PickReason::only_endpoint : choice.reason,
           .candidates = candidates,
-          .in_flight = in_flight(endpoint)};
+          .in_flight = in_flight(endpoint),
+          .stands_in = allowed.level() != 0};
 }
 
 std::vector<Candidacy> candidacies(const Service& service, const ServicePort& port,
                                    const PickRequest& request, Instant now, Random& random) {
-  Candidates allowed(service, port, request.excluded, now, random);
+  const bool local = stays_local(service, request);
   std::vector<Candidacy> all;
   all.reserve(port.endpoints.size());
   for (std::size_t i = 0; i < port.endpoints.size(); ++i) {
-    if (i < port.pickable_count) {
-      all.push_back(allowed.candidacy(port.endpoints[i]));
-    } else {
-      const bool draining = port.endpoints[i].health == Health::draining;
-      all.push_back(draining ? Candidacy::draining : Candidacy::not_ready);
+    const Endpoint& endpoint = port.endpoints[i];
+    const bool not_ready = endpoint.health == Health::not_ready;
+    all.push_back(not_ready                  ? Candidacy::not_ready
+                  : local && !endpoint.local ? Candidacy::elsewhere
+                                             : Candidacy::draining);
+  }
+  const std::span<const Tier> tiers = tiers_for(service, port, request);
+  if (tiers.empty()) return all;
+  Candidates allowed(service, port, request, now, random);
+  bool any = false;  // of a lower level may be picked
+  for (const Tier& tier : tiers) {
+    bool here = false;
+    for (std::uint32_t i = tier.begin; i < tier.end; ++i) {
+      all[i] = allowed.candidacy(port.endpoints[i]);
+      here |= all[i] == Candidacy::may_be_picked || all[i] == Candidacy::starting_slowly;
+      if (any && all[i] == Candidacy::may_be_picked) all[i] = Candidacy::in_reserve;
     }
+    any |= here;
   }
   return all;
 }
@@ -342,6 +388,8 @@ std::string_view to_string(Candidacy candidacy) {
     case Candidacy::on_probation: return "on probation, and busy with its one request";
     case Candidacy::full: return "full: it has as many requests as its policy allows";
     case Candidacy::starting_slowly: return "starting slowly, not this time";
+    case Candidacy::in_reserve: return "in reserve: one that comes before it may be picked";
+    case Candidacy::elsewhere: return "on another node, and the traffic policy is Local";
   }
   return "";
 }
@@ -367,6 +415,7 @@ std::string_view to_string(PickReason reason) {
     case PickReason::none_ready: return "none_ready";
     case PickReason::all_tried: return "all_tried";
     case PickReason::all_busy: return "all_busy";
+    case PickReason::none_local: return "none_local";
   }
   return "";
 }
@@ -396,7 +445,8 @@ std::string explain_endpoint(const Pick& pick) {
     case PickReason::no_endpoints:
     case PickReason::none_ready:
     case PickReason::all_tried:
-    case PickReason::all_busy: break;
+    case PickReason::all_busy:
+    case PickReason::none_local: break;
   }
   return what;
 }
@@ -404,7 +454,10 @@ std::string explain_endpoint(const Pick& pick) {
 }  // namespace
 
 std::string explain(const Pick& pick, const Service& service, const ServicePort& port) {
-  if (pick) return explain_endpoint(pick);
+  if (pick) {
+    return explain_endpoint(pick) +
+           (pick.stands_in ? "; those that come before it cannot take the request" : "");
+  }
   std::string where = fmt::format("service {} port {}", service.name.to_string(), port.port);
   switch (pick.reason) {
     case PickReason::no_endpoints:
@@ -414,6 +467,8 @@ std::string explain(const Pick& pick, const Service& service, const ServicePort&
     case PickReason::all_tried:
       return fmt::format("{}: every endpoint that is ready failed (tried {} of {})", where,
                          port.pickable_count, port.endpoints.size());
+    case PickReason::none_local:
+      return where + " has no ready endpoint on this node, and its traffic policy is Local";
     case PickReason::all_busy:
       return where + ": every endpoint that is ready has as many requests as its policy allows";
     case PickReason::only_endpoint:

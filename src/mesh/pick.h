@@ -38,6 +38,7 @@ enum class PickReason : std::uint8_t {
   none_ready,    // it has, but none is ready or draining
   all_tried,     // every one that could be picked was excluded
   all_busy,      // every other one has as many requests as it may
+  none_local,    // none of this node can, and the service's traffic policy asks for that
 };
 std::string_view to_string(PickReason reason);  // "least_request"
 
@@ -50,6 +51,9 @@ struct PickRequest {
   std::optional<std::uint64_t> hash = {};
   // The session that the request belongs to (session_of()); none, or unknown: as without.
   std::optional<std::uint64_t> session = {};
+  // It came in by a node port or load balancer: the service's externalTrafficPolicy holds for it,
+  // not its internalTrafficPolicy.
+  bool external = false;
   // Only to see what would be picked: neither the turn nor the affinity moves on.
   bool rehearsal = false;
 };
@@ -57,8 +61,9 @@ struct PickRequest {
 struct Pick {
   const Endpoint* endpoint = nullptr;  // null: none, see reason. Lives as long as the Snapshot.
   PickReason reason = PickReason::no_endpoints;
-  std::uint32_t candidates = 0;  // pickable and not excluded
+  std::uint32_t candidates = 0;  // of its level, and not excluded
   std::uint32_t in_flight = 0;   // at the endpoint, before this request
+  bool stands_in = false;        // none of a lower level could take the request
 
   explicit operator bool() const { return endpoint != nullptr; }
 };
@@ -78,6 +83,8 @@ enum class Candidacy : std::uint8_t {
   on_probation,     // and busy with the one request that it may have
   full,             // as many requests as its policy allows
   starting_slowly,  // not this time
+  in_reserve,       // of a higher level than one that may be picked
+  elsewhere,        // on another node, while the traffic policy is Local
 };
 std::string_view to_string(Candidacy candidacy);  // "not ready"
 

@@ -127,11 +127,12 @@ TEST_F(PickTest, a_rotation_too_long_is_rounded_and_serves_everyone) {
   std::vector<EndpointSpec> many;
   std::vector<std::string> names;
   for (int i = 1; i <= 20; ++i) names.push_back("10.244.0." + std::to_string(i) + ":80");
+  many.reserve(names.size());
   for (const auto& name : names) many.push_back({name, Health::ready, 997});
   many[0].weight = 1;
   serve(many, LoadBalancing::round_robin);
-  EXPECT_LE(port().rotation.size(), 4096U);
-  auto counts = pick_many(static_cast<int>(port().rotation.size()));
+  EXPECT_LE(port().tiers[0].rotation.size(), 4096U);
+  auto counts = pick_many(static_cast<int>(port().tiers[0].rotation.size()));
   EXPECT_EQ(counts.size(), 20U);
   EXPECT_EQ(counts[1], 1);
   EXPECT_EQ(counts[2], counts[20]);
@@ -263,6 +264,131 @@ TEST(AffinityTableTest, is_full_at_its_limit_and_forgets_the_longest_silent) {
   EXPECT_TRUE(table.find(clients.at(1), 1h, now));
   table.bind(clients.at(1), at("10.244.0.1:80"), 1h, now + 1h);
   EXPECT_EQ(table.size(), 1U) << "everyone else was silent for the timeout";
+}
+
+// 1 and 2 come first, 3 and 4 stand in for them, 5 for all.
+const std::vector<EndpointSpec> levels = {{"10.244.0.5:8081", Health::ready, 1, {}, 7},
+                                          {"10.244.0.4:8081", Health::ready, 1, {}, 1},
+                                          {"10.244.0.1:8081"},
+                                          {"10.244.0.3:8081", Health::ready, 1, {}, 1},
+                                          {"10.244.0.2:8081"}};
+
+TEST_F(PickTest, what_stands_in_has_its_turn_when_none_before_it_can_be_picked) {
+  struct Row {
+    std::vector<int> gone;  // tried in vain
+    std::map<int, int> shares;
+  };
+  const std::vector<Row> rows = {{{}, {{1, 6}, {2, 6}}},     {{1}, {{2, 12}}},
+                                 {{1, 2}, {{3, 6}, {4, 6}}}, {{1, 2, 4}, {{3, 12}}},
+                                 {{1, 2, 3, 4}, {{5, 12}}},  {{1, 2, 3, 4, 5}, {{0, 12}}}};
+  for (const auto policy : {LoadBalancing::least_request, LoadBalancing::round_robin}) {
+    serve(levels, policy);
+    for (const Row& row : rows) {
+      std::vector<SocketAddress> gone;
+      gone.reserve(row.gone.size());
+      for (const int each : row.gone)
+        gone.push_back({.ip = IpAddress::v4(10, 244, 0, each), .port = 8081});
+      std::map<int, int> shares;
+      for (int i = 0; i < 12; ++i) ++shares[number(pick_one("10.244.9.9", gone))];
+      EXPECT_EQ(shares, row.shares) << to_string(policy) << ", gone: " << row.gone.size();
+    }
+  }
+}
+
+TEST_F(PickTest, of_every_policy_the_first_level_alone_is_picked) {
+  for (const auto policy : {LoadBalancing::random, LoadBalancing::peak_ewma,
+                            LoadBalancing::ring_hash, LoadBalancing::maglev}) {
+    serve(levels, policy);
+    std::map<int, int> shares;
+    for (std::uint64_t key = 0; key < 100; ++key) {
+      const PickRequest request{.client = ip("10.244.9.9"), .hash = key * 0x9e3779b97f4a7c15};
+      ++shares[number(pick(world(), port(), request, now, random))];
+    }
+    EXPECT_EQ(shares.size(), 2U) << to_string(policy);
+    EXPECT_GT(shares[1], 20) << to_string(policy);
+    EXPECT_GT(shares[2], 20) << to_string(policy);
+  }
+}
+
+TEST_F(PickTest, an_ejected_level_is_stood_in_for_before_ejections_are_passed_over) {
+  serve(levels);
+  const auto eject = [&](int which) {
+    for (const Endpoint& endpoint : port().endpoints) {
+      if (endpoint.address.ip.bytes()[3] != which) continue;
+      OutlierDetection policy{.ejected_percent_max = 100};
+      EXPECT_TRUE(set_aside(port(), endpoint, policy, 10s, now));
+    }
+  };
+  eject(1);
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{2, 4}}));
+  eject(2);
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{3, 2}, {4, 2}}));
+  const Pick picked = pick_one();
+  EXPECT_TRUE(picked.stands_in);
+  EXPECT_THAT(explain(picked, world(), port()),
+              ::testing::HasSubstr("those that come before it cannot take the request"));
+  const auto all = candidacies(world(), port(), {}, now, random);
+  EXPECT_THAT(
+      all, ::testing::ElementsAre(Candidacy::ejected, Candidacy::ejected, Candidacy::may_be_picked,
+                                  Candidacy::may_be_picked, Candidacy::in_reserve));
+  // Fewer than half are left: it is the proxy's own trouble, and everybody is asked again.
+  eject(3);
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{1, 2}, {2, 2}}));
+}
+
+TEST_F(PickTest, a_level_that_is_full_spills_over) {
+  Policy limits;
+  limits.circuit_breaking.requests_per_endpoint_max = 1;
+  Service made = testing::service("world", "10.96.0.7", levels);
+  made.policy = std::make_shared<const Policy>(limits);
+  builder.put(std::move(made));
+  snapshot = builder.build();
+  std::map<int, int> shares;
+  for (int i = 0; i < 5; ++i) ++shares[start()];
+  EXPECT_EQ(shares, (std::map<int, int>{{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}}));
+  EXPECT_EQ(pick_one().reason, PickReason::all_busy);
+}
+
+TEST_F(PickTest, a_client_stays_where_it_was_sent_while_that_may_be_picked) {
+  affinity = 10s;
+  serve(levels);
+  const auto gone = std::vector{at("10.244.0.1:8081"), at("10.244.0.2:8081")};
+  const int held_by = number(pick_one("10.244.9.9", gone));
+  EXPECT_EQ(number(pick_one("10.244.9.9")), held_by);
+  EXPECT_LE(number(pick_one("10.244.9.8")), 2);
+}
+
+TEST_F(PickTest, a_local_policy_keeps_requests_on_the_node) {
+  const auto serve_local = [&](Health of_local) {
+    Service made = testing::service("world", "10.96.0.7",
+                                    {{"10.244.0.1:8081"},
+                                     {"10.244.0.2:8081", of_local, 1, {}, 0, true},
+                                     {"10.244.0.3:8081"},
+                                     {"10.244.0.4:8081", of_local, 1, {}, 0, true}});
+    made.external_local = true;
+    builder.put(std::move(made));
+    snapshot = builder.build();
+  };
+  const auto shares = [&](bool external) {
+    std::map<int, int> counts;
+    const PickRequest request{.client = ip("10.244.9.9"), .external = external};
+    for (int i = 0; i < 12; ++i) ++counts[number(pick(world(), port(), request, now, random))];
+    return counts;
+  };
+  serve_local(Health::ready);
+  EXPECT_EQ(shares(false), (std::map<int, int>{{1, 3}, {2, 3}, {3, 3}, {4, 3}}));
+  EXPECT_EQ(shares(true), (std::map<int, int>{{2, 6}, {4, 6}}));
+  EXPECT_THAT(candidacies(world(), port(), {.external = true}, now, random),
+              ::testing::ElementsAre(Candidacy::may_be_picked, Candidacy::may_be_picked,
+                                     Candidacy::elsewhere, Candidacy::elsewhere));
+  // Those of this node that end are better than none (KEP-1669).
+  serve_local(Health::draining);
+  EXPECT_EQ(shares(false), (std::map<int, int>{{1, 6}, {3, 6}}));
+  EXPECT_EQ(shares(true), (std::map<int, int>{{2, 6}, {4, 6}}));
+  serve_local(Health::not_ready);
+  const Pick none = pick(world(), port(), {.external = true}, now, random);
+  EXPECT_EQ(none.reason, PickReason::none_local);
+  EXPECT_THAT(explain(none, world(), port()), ::testing::HasSubstr("its traffic policy is Local"));
 }
 
 }  // namespace

@@ -177,11 +177,11 @@ TEST_P(HashingTest, a_request_without_a_key_is_balanced_by_load) {
 
 TEST_P(HashingTest, the_table_is_made_anew_only_when_the_endpoints_change) {
   serve(3);
-  const auto before = port().hash;
+  const auto before = port().tiers[0].hash;
   serve(3);
-  EXPECT_EQ(port().hash, before);
+  EXPECT_EQ(port().tiers[0].hash, before);
   serve(4);
-  EXPECT_NE(port().hash, before);
+  EXPECT_NE(port().tiers[0].hash, before);
 }
 
 INSTANTIATE_TEST_SUITE_P(Hashing, HashingTest,

@@ -56,7 +56,23 @@ struct Endpoint {
   ObjectName workload = {};   // the pod; empty: not a pod, reach it from the host
   std::string hostname = {};  // pod's hostname if it has a subdomain of this service
   std::string node = {};
+  // One of a higher level takes a request only where none of a lower one can: what stands in for
+  // others, and what is farther away (compile/nearness.h).
+  std::uint8_t level = 0;
+  bool local = false;                         // on the node of this proxy
   std::shared_ptr<EndpointState> state = {};  // never null in a Snapshot
+};
+
+// Endpoints that share the requests among them: those of one level.
+struct Tier {
+  std::uint32_t begin = 0;  // indexes into the endpoints of the port
+  std::uint32_t end = 0;
+  // With unequal weights: the endpoints in the order of turns, counted from `begin`.
+  std::vector<std::uint32_t> rotation = {};
+  // Where the policy is RingHash or Maglev; its endpoints are counted from `begin`.
+  std::shared_ptr<const ConsistentHash> hash = {};
+
+  std::uint32_t size() const { return end - begin; }
 };
 
 struct ServicePort {
@@ -66,19 +82,23 @@ struct ServicePort {
   ProtocolHint protocol = ProtocolHint::detect;
   std::uint16_t node_port = 0;  // 0: none
 
-  // Pickable ones first, each group by address.
+  // Pickable ones first, each group by level, then by address, those of this node before others.
   std::vector<Endpoint> endpoints = {};
   // How many of them may be picked: the ready ones, or the draining ones if none is ready.
   std::uint32_t pickable_count = 0;
-  // With unequal weights: indexes of pickable endpoints in the order of turns.
-  std::vector<std::uint32_t> rotation = {};
-  // Over the pickable ones, where the policy is RingHash or Maglev and there are any.
-  std::shared_ptr<const ConsistentHash> hash = {};
+  // The pickable ones, lowest level first; none of them is empty.
+  std::vector<Tier> tiers = {};
+  // The same of those on this node alone, where a traffic policy of the service is Local: the ready
+  // ones, or the draining ones if none of this node is ready.
+  std::vector<Tier> local_tiers = {};
   std::shared_ptr<PortState> state = {};             // never null in a Snapshot
   std::shared_ptr<Gate> gate = {};                   // where the policy limits requests
   std::shared_ptr<LatencyHistogram> latencies = {};  // where the policy hedges
 
   std::span<const Endpoint> pickable() const { return {endpoints.data(), pickable_count}; }
+  std::span<const Endpoint> members(const Tier& tier) const {
+    return {endpoints.data() + tier.begin, tier.size()};
+  }
   // The pickable one at this address, or null.
   const Endpoint* find_pickable(const SocketAddress& address) const;
 };
@@ -94,11 +114,13 @@ struct Service {
   ObjectName name = {};
   ServiceType type = ServiceType::cluster_ip;
   bool headless = false;
-  std::vector<IpAddress> cluster_addresses = {};                // empty: headless or ExternalName
-  std::vector<IpAddress> load_balancer_addresses = {};          // from status
-  std::string external_name = {};                               // lower case, no dot at the end
-  LoadBalancing load_balancing = LoadBalancing::least_request;  // by policy or annotation
-  std::shared_ptr<const Policy> policy = {};                    // null: none, see the_policy()
+  std::vector<IpAddress> cluster_addresses = {};        // empty: headless or ExternalName
+  std::vector<IpAddress> load_balancer_addresses = {};  // from status
+  std::string external_name = {};                       // lower case, no dot at the end
+  bool internal_local = false;  // internalTrafficPolicy: Local; else Cluster
+  bool external_local = false;  // externalTrafficPolicy: Local, for node ports and load balancers
+  LoadBalancing load_balancing = LoadBalancing::least_request;       // by policy or annotation
+  std::shared_ptr<const Policy> policy = {};                         // null: none, see the_policy()
   std::optional<std::chrono::seconds> client_affinity_timeout = {};  // sessionAffinity: ClientIP
   std::vector<ServicePort> ports = {};
   std::vector<ServiceHost> hosts = {};  // by address

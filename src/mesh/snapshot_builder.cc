@@ -77,6 +77,49 @@ bool same_endpoints(std::span<const Endpoint> a, std::span<const Endpoint> b) {
   });
 }
 
+// Where they are in order: of one health, one tier for each level.
+std::vector<Tier> divide(const std::vector<Endpoint>& ordered, bool local_only) {
+  std::vector<Tier> tiers;
+  for (std::uint32_t i = 0; i < ordered.size(); ++i) {
+    const Endpoint& endpoint = ordered[i];
+    if (endpoint.health == Health::not_ready) break;
+    if (!tiers.empty() && ordered[tiers[0].begin].health != endpoint.health) break;
+    if (local_only && !endpoint.local) continue;
+    if (tiers.empty() || ordered[tiers.back().begin].level != endpoint.level) {
+      tiers.push_back({.begin = i});
+    }
+    tiers.back().end = i + 1;
+  }
+  return tiers;
+}
+
+// The hash over these endpoints that a port already has, or null.
+std::shared_ptr<const ConsistentHash> find_hash(const ServicePort& port, bool local_only,
+                                                std::span<const Endpoint> members) {
+  const std::vector<Tier>& tiers = local_only ? port.local_tiers : port.tiers;
+  const auto same = std::ranges::find_if(
+      tiers, [&](const Tier& tier) { return same_endpoints(port.members(tier), members); });
+  return same == tiers.end() ? nullptr : same->hash;
+}
+
+// `before`: the port of the Snapshot before, if it was balanced in the same way. Else null.
+std::vector<Tier> make_tiers(const ServicePort& port, LoadBalancing policy, bool local_only,
+                             const ServicePort* before) {
+  std::vector<Tier> tiers = divide(port.endpoints, local_only);
+  const auto kind = hash_kind(policy);
+  for (Tier& tier : tiers) {
+    const std::span<const Endpoint> members = port.members(tier);
+    if (policy != LoadBalancing::random) tier.rotation = make_rotation(members);
+    if (!kind) continue;
+    if (before != nullptr) tier.hash = find_hash(*before, local_only, members);
+    if (!tier.hash) {
+      tier.hash = std::make_shared<const ConsistentHash>(
+          ConsistentHash::make(*kind, members, turns_per_endpoint(members)));
+    }
+  }
+  return tiers;
+}
+
 // What was learned of an endpoint holds no more once it has become ready anew.
 void note_readiness(EndpointState& state, bool ready) {
   if (ready && !state.known_ready) {
@@ -126,24 +169,22 @@ void SnapshotBuilder::put(Service service) {
 
 void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
                                   const Service* before) {
-  std::ranges::sort(port.endpoints, {},
-                    [](const Endpoint& e) { return std::pair(e.health, e.address); });
+  std::ranges::sort(port.endpoints, {}, [](const Endpoint& e) {
+    return std::tuple(e.health, e.level, !e.local, e.address);
+  });
   for (Endpoint& endpoint : port.endpoints) {
     endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
     endpoint.state = endpoint_state(endpoint.address);
     note_readiness(*endpoint.state, endpoint.health == Health::ready);
   }
   port.pickable_count = count_pickable(port.endpoints);
-  port.rotation = service.load_balancing == LoadBalancing::random ? std::vector<std::uint32_t>{}
-                                                                  : make_rotation(port.pickable());
   // A port is found again by number and transport.
   const ServicePort* same = before ? before->find_port(port.port, port.transport) : nullptr;
-  if (const auto kind = hash_kind(service.load_balancing); kind && port.pickable_count != 0) {
-    const bool kept = same && same->hash && before->load_balancing == service.load_balancing &&
-                      same_endpoints(same->pickable(), port.pickable());
-    port.hash = kept ? same->hash
-                     : std::make_shared<const ConsistentHash>(ConsistentHash::make(
-                           *kind, port.pickable(), turns_per_endpoint(port.pickable())));
+  const bool like_before = same && before->load_balancing == service.load_balancing;
+  const ServicePort* const alike = like_before ? same : nullptr;
+  port.tiers = make_tiers(port, service.load_balancing, false, alike);
+  if (service.internal_local || service.external_local) {
+    port.local_tiers = make_tiers(port, service.load_balancing, true, alike);
   }
   set_live_state(port, same, service.the_policy());
 }

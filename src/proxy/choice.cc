@@ -53,6 +53,8 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   }
   mesh::PickRequest by = pick_request(policy, downstream.peer.ip, request.head);
   by.excluded = request.tried;
+  by.external = downstream.listener == mesh::ListenerKind::node_port ||
+                downstream.listener == mesh::ListenerKind::load_balancer;
   if (!pick) pick = mesh::pick(service, *decision.port, by, context.loop.now(), context.random);
   record.pick_reason = mesh::to_string(pick.reason);
   if (request.reasons != nullptr) {

@@ -11,7 +11,9 @@ from instance import ROOT
 from proxy_alone import Backend, ProxyAlone, slice_of
 from waiting import wait_until
 
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/traffic_policy.md").read_text(), re.S)
+EXAMPLES = [text for text in re.findall(
+    r"```yaml\n(.*?)```", (ROOT / "docs/traffic_policy.md").read_text(), re.S)
+    if "kind: TrafficPolicy" in text]
 
 POLICY = """apiVersion: tulle.dev/v1alpha1
 kind: TrafficPolicy

@@ -63,7 +63,7 @@ rt::Task<void> Cluster::start() {
   manager.start();
   kubelet.start();
   source_ = std::make_unique<app::SnapshotSource>(
-      loop, mesh_client_, random, mesh::Networks{},
+      loop, mesh_client_, random, mesh::Networks{}, compile::Place{},
       [this](mesh::SnapshotPtr snapshot) { publish(std::move(snapshot)); });
   co_await source_->ready();
 }
