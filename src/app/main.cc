@@ -29,6 +29,7 @@ struct Flags {
   std::uint16_t ingress_port = 80;
   std::uint16_t ingress_tls_port = 443;
   std::uint16_t admin_port = 15020;
+  bool ingress_proxy_protocol = false;
   std::string runtime;
   std::size_t workers = 0;
   std::string fast_path = "auto";
@@ -91,6 +92,12 @@ void add_fast_path(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
+void add_ingress_proxy_protocol(CLI::App& command, Flags& flags) {
+  command.add_flag("--ingress-proxy-protocol", flags.ingress_proxy_protocol,
+                   "what comes to the Ingress, with TLS or without, begins with a PROXY header, as "
+                   "a load balancer before it writes it; the rest is refused");
+}
+
 void add_dns_stubs(CLI::App& command, Flags& flags) {
   command
       .add_option("--dns-stub", flags.dns_stubs,
@@ -127,6 +134,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   add_data_dir(*up, flags);
   add_api_port(*up, flags);
   add_ports(*up, flags);
+  add_ingress_proxy_protocol(*up, flags);
   add_fast_path(*up, flags);
   add_dns_stubs(*up, flags);
   add_explain_namespaces(*up, flags);
@@ -139,6 +147,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .ingress_tls_port = flags.ingress_tls_port,
                         .admin_port = flags.admin_port,
                         .fast_path = flags.fast_path,
+                        .ingress_proxy_protocol = flags.ingress_proxy_protocol,
                         .dns_stubs = flags.dns_stubs,
                         .explain_namespaces = flags.explain_namespaces,
                         .runtime = flags.runtime});
@@ -184,6 +193,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
   add_manifests(*proxy, flags);
   add_data_dir(*proxy, flags);
   add_ports(*proxy, flags);
+  add_ingress_proxy_protocol(*proxy, flags);
   add_fast_path(*proxy, flags);
   add_dns_stubs(*proxy, flags);
   add_explain_namespaces(*proxy, flags);
@@ -209,6 +219,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     const IpAddress loopback = IpAddress::v4(127, 0, 0, 1);
     ProxyOptions options = proxy_source(flags);
     options.workers = flags.workers;
+    options.ingress_proxy_protocol = flags.ingress_proxy_protocol;
     options.fast_path = fast_path_mode(flags);
     options.explain_namespaces = flags.explain_namespaces;
     options.ready_fd = flags.ready_fd;

@@ -66,6 +66,7 @@ class ProxyRole final {
       WorkerThread::Options options;
       options.proxy.front_door.ingress = options_.ingress;
       options.proxy.front_door.ingress_tls = options_.ingress_tls;
+      options.proxy.front_door.ingress_proxy_protocol = options_.ingress_proxy_protocol;
       options.proxy.front_door.worker = i;
       options.proxy.front_door.workers = count;
       options.proxy.explain_namespaces = options_.explain_namespaces;

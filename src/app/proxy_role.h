@@ -22,6 +22,7 @@ struct ProxyOptions {
   std::optional<SocketAddress> admin = std::nullopt;  // and its TCP address
   std::optional<SocketAddress> ingress = std::nullopt;
   std::optional<SocketAddress> ingress_tls = std::nullopt;
+  bool ingress_proxy_protocol = false;
   std::optional<SocketAddress> host_dns = std::nullopt;  // DNS for the host, beside the pods'
   std::vector<dns::StubDomain> stub_domains = {};
   SocketAddress dns{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};

@@ -125,6 +125,7 @@ class Up final {
                      {"--ingress-tls-port", std::to_string(options_.ingress_tls_port)});
     arguments.insert(arguments.end(), {"--admin-port", std::to_string(options_.admin_port),
                                        "--fast-path", options_.fast_path});
+    if (options_.ingress_proxy_protocol) arguments.emplace_back("--ingress-proxy-protocol");
     for (const std::string& stub : options_.dns_stubs) {
       arguments.insert(arguments.end(), {"--dns-stub", stub});
     }

@@ -17,6 +17,7 @@ struct UpOptions {
   std::uint16_t admin_port = 15020;
   std::string fast_path = "auto";  // as the flag of `tulle proxy`
   // As the flags of `tulle proxy`.
+  bool ingress_proxy_protocol = false;
   std::vector<std::string> dns_stubs = {};
   std::vector<std::string> explain_namespaces = {};
   std::string runtime = {};

@@ -269,10 +269,11 @@ void Http2Session::respond(std::int32_t stream, const ResponseHead& head, bool h
   nghttp2_submit_response(session_, stream, values.data(), values.size(), provider.get());
 }
 
-void Http2Session::respond_interim(std::int32_t stream, int status) {
-  NameValues values({});
-  const std::string text = std::to_string(status);
-  values.add(":status", text);
+void Http2Session::respond_interim(std::int32_t stream, const ResponseHead& head) {
+  NameValues values(head.headers);
+  const std::string status = std::to_string(head.status);
+  values.add(":status", status);
+  values.add_all(head.headers);
   nghttp2_submit_headers(session_, NGHTTP2_FLAG_NONE, stream, nullptr, values.data(), values.size(),
                          nullptr);
 }

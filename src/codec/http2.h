@@ -103,7 +103,7 @@ class Http2Session final {
   Result<std::int32_t> request(const RequestHead& head, bool has_body);
   // Server. An interim response may come before.
   void respond(std::int32_t stream, const ResponseHead& head, bool has_body);
-  void respond_interim(std::int32_t stream, int status);
+  void respond_interim(std::int32_t stream, const ResponseHead& head);
 
   // There is more of a body to pull.
   void resume(std::int32_t stream);

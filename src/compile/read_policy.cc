@@ -118,6 +118,14 @@ std::optional<mesh::HealthCheck> read_health_check(const json::object& spec) {
   return check;
 }
 
+mesh::ProxyProtocol read_proxy_protocol(const json::object& spec) {
+  mesh::ProxyProtocol read{.accept = kube::bool_at(spec, "proxyProtocol.accept")};
+  const std::string_view version = string_at(spec, "proxyProtocol.send");
+  if (version == "V1") read.send = codec::ProxyVersion::v1;
+  if (version == "V2") read.send = codec::ProxyVersion::v2;
+  return read;
+}
+
 mesh::Policy read_spec(const json::object& spec) {
   mesh::Policy policy;
   policy.load_balancing = mesh::parse_load_balancing(string_at(spec, "loadBalancing.policy"));
@@ -139,6 +147,7 @@ mesh::Policy read_spec(const json::object& spec) {
                      .connection_age_max = duration_at(spec, "timeouts.maxConnectionAge")};
   read_retry(spec, policy);
   policy.health_check = read_health_check(spec);
+  policy.proxy_protocol = read_proxy_protocol(spec);
   return policy;
 }
 

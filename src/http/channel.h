@@ -8,6 +8,7 @@
 #include "net/stream.h"
 #include "rt/task.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -22,20 +23,38 @@ struct Response {
 // How much of a request may have reached the server. `unsent`: surely nothing of it was processed.
 enum class RequestProgress : std::uint8_t { unsent, partial, complete };
 
+// Takes the interim responses (1xx) that come before a response, as they come.
+class InterimSink {
+ public:
+  virtual void take_interim(const codec::ResponseHead& head) = 0;
+
+ protected:
+  ~InterimSink() = default;
+};
+
+struct ExchangeOptions {
+  Instant deadline = kNever;       // until the head of the response
+  InterimSink* interim = nullptr;  // null: nobody wants them. Must outlive the exchange's task
+};
+
+// Beyond, a response is malformed.
+inline constexpr std::size_t kInterimResponsesMax = 32;
+
 class Channel {
  public:
   virtual ~Channel() = default;
 
-  // Sends a request and reads the head of its response; 1xx are skipped, but for a 101 that was
-  // asked for. The body is sent beside, also while the response is read already; it must live until
-  // the response's body was read to its end, or the channel is gone. Framing fields are set here.
-  // All else, Host above all, is the caller's. `head` must stay until the task is done.
+  // Sends a request and reads the head of its response. Of 1xx a 101 that was asked for is the
+  // response, a 100 is about the request's body, and the others go to the options' sink. The body
+  // is sent beside, also while the response is read already; it must live until the response's body
+  // was read to its end, or the channel is gone. Framing fields are set here. All else, Host above
+  // all, is the caller's. `head` must stay until the task is done.
   //
-  // Errors: timed_out at `deadline`; malformed for a response that breaks the protocol; closed or
+  // Errors: timed_out at the deadline; malformed for a response that breaks the protocol; closed or
   // reset; the body's own error, if reading it failed (request_body_failed()).
   // After an error, or when dropped before its end, the channel is of no more use.
   virtual rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
-                                              Instant deadline) = 0;
+                                              ExchangeOptions options) = 0;
 
   // After a 101, or 2xx to CONNECT: the raw stream, bytes that were read already first.
   virtual std::unique_ptr<net::Stream> take_stream() = 0;

@@ -65,7 +65,7 @@ rt::Task<Result<StreamedResponse>> Client::open(codec::RequestHead head, std::st
     const Instant deadline = options_.response_timeout == Duration::zero()
                                  ? kNever
                                  : loop_.now() + options_.response_timeout;
-    auto response = co_await connection->exchange(head, sent.get(), deadline);
+    auto response = co_await connection->exchange(head, sent.get(), {.deadline = deadline});
     if (response) {
       co_return StreamedResponse(*this, std::move(connection), std::move(sent), *response);
     }

@@ -158,7 +158,7 @@ std::unique_ptr<net::Stream> ClientConnection::take_stream() {
 }
 
 rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& head, Body* body,
-                                                      Instant deadline) {
+                                                      ExchangeOptions options) {
   State& self = *state_;
   CHECK(reusable());
   // An exchange that is dropped must not go on sending a body that may be gone.
@@ -181,8 +181,8 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
   const bool is_whole = first && self.length_left == (*first)->size();
   if (body == nullptr || (is_whole && (*first)->size() <= kInlineBodyBytes)) {
     self.pieces = {self.out, first ? **first : std::string_view(), {}};
-    auto written = co_await TimedWrite(self.loop, *self.stream, self.pieces, {.deadline = deadline},
-                                       &self.bytes_written);
+    auto written = co_await TimedWrite(self.loop, *self.stream, self.pieces,
+                                       {.deadline = options.deadline}, &self.bytes_written);
     if (!written) co_return self.end(std::move(written).error());
     self.sent = true;
   } else {
@@ -199,12 +199,16 @@ rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& 
     if (result.outcome == codec::HeadResult::Outcome::complete) {
       self.buffer.consume(result.consumed);
       if (self.head.status >= 200 || self.head.status == 101) break;
-      if (self.head.status == 100) self.body_wanted.set();
-      if (++interim <= self.options.interim_responses_max) continue;
+      if (self.head.status == 100) {
+        self.body_wanted.set();
+      } else if (options.interim != nullptr) {
+        options.interim->take_interim(self.head);
+      }
+      if (++interim <= kInterimResponsesMax) continue;
       co_return self.end(fail(Code::malformed, "too many interim responses"));
     }
     auto count = co_await TimedRead(self.loop, *self.stream, self.buffer,
-                                    self.options.head_limits.head_bytes_max + 1, deadline,
+                                    self.options.head_limits.head_bytes_max + 1, options.deadline,
                                     &self.source_failed);
     if (!count) co_return self.end(std::move(count).error());
     if (*count == 0) {

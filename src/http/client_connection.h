@@ -18,7 +18,6 @@ class ClientConnection final : public Channel {
   struct Options {
     codec::Http1Limits head_limits = {};
     std::size_t read_buffer_bytes = 16 * 1024;
-    std::size_t interim_responses_max = 32;  // 1xx before the response
   };
   // `loop` must outlive it.
   ClientConnection(rt::Loop& loop, std::unique_ptr<net::Stream> stream, const Options& options);
@@ -30,9 +29,9 @@ class ClientConnection final : public Channel {
   // The body's end makes the connection reusable. Content-Length is sent where the body's length is
   // known, else chunked. REQUIRES: reusable().
   rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
-                                      Instant deadline) override;
+                                      ExchangeOptions options) override;
   rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body = nullptr) {
-    return exchange(head, body, kNever);
+    return exchange(head, body, ExchangeOptions{});
   }
   std::unique_ptr<net::Stream> take_stream() override;
 

@@ -67,7 +67,7 @@ struct Outcome {
 
 rt::Task<void> ask(ClientConnection& connection, codec::RequestHead head, Body* body,
                    Instant deadline, Outcome& outcome) {
-  auto response = co_await connection.exchange(head, body, deadline);
+  auto response = co_await connection.exchange(head, body, {.deadline = deadline});
   if (!response) {
     outcome.error = response.error().code;
   } else {
@@ -463,6 +463,30 @@ TEST(Client, reports_that_nobody_listens_and_that_nobody_answers) {
   calling.network.kill(calling.address.ip);
   calling.call("GET");
   EXPECT_EQ(calling.outcome.error, Code::refused);
+}
+
+TEST(ClientConnection, tells_of_interim_responses_as_they_come) {
+  struct Sink final : InterimSink {
+    void take_interim(const codec::ResponseHead& head) override {
+      heard += std::to_string(head.status) + " " + std::string(*head.headers.get("Link")) + ";";
+    }
+    std::string heard;
+  } sink;
+  Asking asking;
+  bool done = false;
+  const codec::RequestHead head{.method = "GET", .target = "/", .headers = {{"Host", "a"}}};
+  asking.tasks.spawn([](ClientConnection& connection, const codec::RequestHead& what,
+                        InterimSink& to, bool& ended) -> rt::Task<void> {
+    ended = (co_await connection.exchange(what, nullptr, {.interim = &to})).has_value();
+  }(asking.connection, head, sink, done));
+  asking.settle();
+  asking.server.say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n");
+  EXPECT_EQ(sink.heard, "103 a;");
+  asking.server.say("HTTP/1.1 103 Early Hints\r\nLink: b\r\n\r\n");
+  EXPECT_EQ(sink.heard, "103 a;103 b;");
+  EXPECT_FALSE(done);
+  asking.server.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_TRUE(done);
 }
 
 }  // namespace

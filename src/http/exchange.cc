@@ -59,6 +59,12 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> ServerConnection::Http1Exchange::
 
 rt::Task<void> ServerConnection::Http1Exchange::client_gone() { return connection_.client_gone(); }
 
+void ServerConnection::Http1Exchange::send_interim(const codec::ResponseHead& head) {
+  if (started() || connection_.writing_ || connection_.minor_version_ < 1) return;
+  codec::append_response_head(connection_.interim_left_, head);
+  connection_.push_interim();
+}
+
 bool ServerConnection::Http1Exchange::started() const {
   return connection_.phase_ != Phase::waiting || !connection_.out_.empty();
 }
@@ -74,7 +80,7 @@ bool ServerConnection::body_allowed(int status) const {
 
 void ServerConnection::decide_close(const codec::ResponseHead& head) {
   // A client that was not told to go on may send its body or not: nobody could tell what follows.
-  const bool body_in_doubt = !reader_.done() && !continue_left_.empty();
+  const bool body_in_doubt = !reader_.done() && continue_due_;
   if (draining() || body_in_doubt || head.headers.contains_token("connection", "close")) {
     close_after_ = true;
   }
@@ -211,6 +217,7 @@ rt::Task<Result<void>> ServerConnection::flush(Phase then) {
   if (writing_) phase_ = Phase::failed;
   if (phase_ == Phase::failed) co_return fail(Code::reset, "the response was broken off");
   writing_ = true;
+  if (!interim_left_.empty()) pieces_.insert(pieces_.begin(), interim_left_);
   for (std::span<const std::string_view> left = pieces_; !left.empty();) {
     const auto batch = left.first(std::min(left.size(), net::kPiecesMax));
     left = left.subspan(batch.size());
@@ -223,8 +230,22 @@ rt::Task<Result<void>> ServerConnection::flush(Phase then) {
   writing_ = false;
   if (!pieces_.empty()) out_.clear();
   pieces_.clear();
+  interim_left_.clear();
   phase_ = then;
   co_return Result<void>();
+}
+
+// What the stream takes now of interim responses.
+void ServerConnection::push_interim() {
+  if (!may_push_interim()) return;
+  const std::string_view piece = interim_left_;
+  const auto taken = stream_->try_write(std::span(&piece, 1));
+  if (!taken) return;
+  if (*taken) {
+    interim_left_.erase(0, **taken);
+  } else {
+    phase_ = Phase::failed;
+  }
 }
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> ServerConnection::upgrade() {
@@ -252,12 +273,9 @@ rt::Task<void> ServerConnection::client_gone() {
 // is what may always be sent (RFC 9110 §15.2), but not to HTTP/1.0.
 rt::Task<void> ServerConnection::half_closed_client_gone() {
   if (!exchange_.started() && !writing_ && minor_version_ >= 1) {
-    std::string_view probe = continue_response;
-    const auto sent = stream_->try_write(std::span(&probe, 1));
-    if (sent && (!*sent || **sent != probe.size())) {
-      phase_ = Phase::failed;
-      co_return;
-    }
+    interim_left_.append(continue_response);
+    push_interim();
+    if (phase_ == Phase::failed) co_return;
   }
   std::uint64_t sent_before = body_bytes_sent_;
   Instant moved_at = loop_.now();

@@ -84,7 +84,7 @@ class ClientStream final : public Channel {
   ClientStream& operator=(const ClientStream&) = delete;
 
   rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
-                                      Instant deadline) override;
+                                      ExchangeOptions options) override;
   std::unique_ptr<net::Stream> take_stream() override { return nullptr; }
   bool reused() const override { return reused_; }
   bool response_started() const override { return response_started_; }
@@ -92,6 +92,7 @@ class ClientStream final : public Channel {
   bool request_body_failed() const override { return source_error_.has_value(); }
 
   void take_head(codec::Http2Fields& fields, bool end);
+  void take_interim(codec::Http2Fields& fields);
   void close(std::uint32_t error);
   void break_off(const Error& error);
 
@@ -130,6 +131,8 @@ class ClientStream final : public Channel {
   bool closed_ = false;
   bool refused_ = false;  // surely not processed
   std::optional<Error> source_error_;
+  InterimSink* interim_ = nullptr;  // until the head has come
+  std::size_t interim_count_ = 0;
   rt::WaitList head_or_end_;
   rt::Scope sender_;  // last: what it runs uses all of the above
 };
@@ -159,20 +162,26 @@ RequestProgress ClientStream::request_progress() const {
 }
 
 rt::Task<Result<Response>> ClientStream::exchange(const codec::RequestHead& head, Body* body,
-                                                  Instant deadline) {
+                                                  ExchangeOptions options) {
   CHECK(id_ == 0);
   if (connection_->broken_) co_return fail(Code::closed, "the connection was closed");
   const bool has_body = body != nullptr && body->length() != 0U;
   CO_TRY(id_, connection_->session_.request(head, has_body));
   connection_->streams_[id_] = this;
+  interim_ = options.interim;
   if (has_body) {
     sender_.spawn(send(*body));
   } else {
     outgoing_.skip();
   }
   connection_->io_.kick();
+  // Whoever drops the task may be the sink.
+  struct Guard {
+    ClientStream& stream;
+    ~Guard() { stream.interim_ = nullptr; }
+  } guard{*this};
   while (!has_head_ && !incoming_.failed()) {
-    if (co_await TimedWait(connection_->loop_, head_or_end_, deadline)) continue;
+    if (co_await TimedWait(connection_->loop_, head_or_end_, options.deadline)) continue;
     reset(codec::Http2Error::cancel);
     co_return fail(Code::timed_out, "the response did not begin in time");
   }
@@ -204,7 +213,7 @@ rt::Task<void> ClientStream::send(Body& source) {
 
 void ClientStream::take_head(codec::Http2Fields& fields, bool end) {
   response_started_ = true;
-  if (fields.status < 200) return;  // interim
+  if (fields.status < 200) return take_interim(fields);
   head_.status = fields.status;
   head_.headers = std::move(fields.headers);
   if (const auto length = head_.headers.get("content-length")) {
@@ -216,6 +225,15 @@ void ClientStream::take_head(codec::Http2Fields& fields, bool end) {
   }
   has_head_ = true;
   head_or_end_.wake_all(connection_->loop_);
+}
+
+void ClientStream::take_interim(codec::Http2Fields& fields) {
+  if (++interim_count_ > kInterimResponsesMax) {
+    reset(codec::Http2Error::enhance_your_calm);
+    return break_off({.code = Code::malformed, .message = "too many interim responses"});
+  }
+  if (interim_ == nullptr || fields.status == 100) return;
+  interim_->take_interim({.status = fields.status, .headers = std::move(fields.headers)});
 }
 
 void ClientStream::close(std::uint32_t error) {

@@ -116,6 +116,7 @@ class Http2ServerConnection::StreamExchange final : public Exchange {
   void abort() override;
   rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(const codec::ResponseHead& head) override;
   rt::Task<void> client_gone() override;
+  void send_interim(const codec::ResponseHead& head) override;
   bool started() const override;
   std::uint64_t body_bytes_sent() const override;
 
@@ -167,7 +168,7 @@ struct Http2ServerConnection::Stream {
 
 rt::Task<Result<std::string_view>> Http2ServerConnection::RequestBody::read() {
   if (stream_.continue_due && stream_.phase == Stream::Phase::waiting) {
-    connection_.session_.respond_interim(stream_.id, 100);
+    connection_.session_.respond_interim(stream_.id, {.status = 100});
     connection_.io_.kick();
   }
   stream_.continue_due = false;
@@ -283,6 +284,12 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> Http2ServerConnection::StreamExch
 
 rt::Task<void> Http2ServerConnection::StreamExchange::client_gone() {
   while (!stream_.closed) co_await rt::wait_on(stream_.gone);
+}
+
+void Http2ServerConnection::StreamExchange::send_interim(const codec::ResponseHead& head) {
+  if (stream_.phase != Stream::Phase::waiting || stream_.closed) return;
+  connection_.session_.respond_interim(stream_.id, head);
+  connection_.io_.kick();
 }
 
 bool Http2ServerConnection::StreamExchange::started() const {

@@ -33,6 +33,7 @@ class Paths final : public Handler {
     if (path == "/hang") return hang(exchange);
     if (path == "/flood") return flood(exchange);
     if (path == "/half") return half(exchange);
+    if (path == "/hints") return hints(exchange);
     if (path == "/unread") return answer(exchange, "not read");
     if (path == "/silent") return silent(request);
     if (path == "/later") return later(exchange);
@@ -46,6 +47,11 @@ class Paths final : public Handler {
  private:
   static rt::Task<void> answer(Exchange& exchange, std::string_view text) {
     static_cast<void>(co_await exchange.send({.headers = {{"Via", "test"}}}, text));
+  }
+  static rt::Task<void> hints(Exchange& exchange) {
+    // More than a client takes.
+    for (std::size_t i = 0; i <= kInterimResponsesMax; ++i) exchange.send_interim({.status = 103});
+    co_await answer(exchange, "hello");
   }
   static rt::Task<void> mirror(Request& request, Exchange& exchange) {
     static_cast<void>(co_await exchange.start({.status = 201}));
@@ -114,7 +120,7 @@ class Http2Test : public testing::Test {
 
   static rt::Task<void> run(Channel& channel, const codec::RequestHead& head, Body* body,
                             Instant deadline, Outcome& outcome) {
-    auto response = co_await channel.exchange(head, body, deadline);
+    auto response = co_await channel.exchange(head, body, {.deadline = deadline});
     outcome.progress = channel.request_progress();
     if (response) {
       outcome.status = response->head.status;
@@ -222,7 +228,7 @@ TEST_F(Http2Test, a_writer_waits_for_a_reader_that_is_far_away) {
   rt::Scope scope(sim.loop);
   bool answered = false;
   scope.spawn([](Channel& to, const codec::RequestHead& what, bool& done) -> rt::Task<void> {
-    done = (co_await to.exchange(what, nullptr, kNever)).has_value();
+    done = (co_await to.exchange(what, nullptr, {})).has_value();
   }(*channel, head, answered));
   sim.settle();
   EXPECT_TRUE(answered);
@@ -247,6 +253,11 @@ TEST_F(Http2Test, a_response_that_breaks_off_is_no_complete_one) {
   EXPECT_EQ(outcome.status, 200);
   EXPECT_EQ(outcome.body, "half of it");
   EXPECT_THAT(outcome.error, HasSubstr("reset"));
+}
+
+TEST_F(Http2Test, a_flood_of_interim_responses_is_no_response) {
+  EXPECT_EQ(ask(get("/hints")).error, "too many interim responses");
+  EXPECT_EQ(ask(get("/hello")).body, "hello");
 }
 
 TEST_F(Http2Test, a_body_that_nobody_reads_is_called_off) {

@@ -39,7 +39,8 @@ struct Request {
 };
 
 // How a request is answered: send(), or start(), write()s and finish(), or upgrade(). One of them,
-// once. What is given by view must stay until the returned task is done; a head only for the call.
+// once; send_interim() may come before. What is given by view must stay until the returned task is
+// done; a head only for the call.
 //
 // Framing and connection fields (Content-Length, Transfer-Encoding, Connection, Date) are added
 // here. A head may carry Content-Length for start(), which then is the framing, and for responses
@@ -75,6 +76,11 @@ class Exchange {
   // out behind the body if the framing has a place for them (chunked, HTTP/2).
   virtual rt::Task<Result<void>> finish(const codec::Headers* trailers) = 0;
   rt::Task<Result<void>> finish() { return finish(nullptr); }
+
+  // An interim response, 1xx but 100 and 101. Does not wait: what the client does not take at once
+  // goes out before what follows. HTTP/1.0 has none: then, and once the response has begun,
+  // nothing.
+  virtual void send_interim(const codec::ResponseHead& head) = 0;
 
   // The response cannot be completed: the connection, or the stream of HTTP/2, will be cut so that
   // the client can tell. So it is too if a handler returns between start() and finish().

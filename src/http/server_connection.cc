@@ -131,10 +131,8 @@ void ServerConnection::begin_exchange() {
   reader_.start(*stream_, codec::body_framing(request_.head), options_.head_limits,
                 options_.body_bytes_max);
   body_end_given_ = reader_.done();
-  continue_left_ = {};
-  if (!reader_.done() && codec::expects_continue(request_.head)) {
-    continue_left_ = continue_response;
-  }
+  continue_due_ = !reader_.done() && codec::expects_continue(request_.head);
+  interim_left_.clear();
   phase_ = Phase::waiting;
   framing_ = Framing::none;
   head_only_ = request_.head.method == "HEAD";
@@ -145,15 +143,14 @@ void ServerConnection::begin_exchange() {
 
 rt::Task<Result<std::string_view>> ServerConnection::RequestBody::read() {
   ServerConnection& self = connection_;
-  while (!self.continue_left_.empty() && self.phase_ == Phase::waiting) {
-    auto attempt = self.stream_->try_write(std::span(&self.continue_left_, 1));
-    if (!attempt) {
-      co_await Writable(*self.stream_);
-      continue;
-    }
-    if (!*attempt) co_return std::move(*attempt).error();
-    self.continue_left_.remove_prefix(**attempt);
+  if (self.continue_due_ && !self.exchange_.started() && !self.writing_) {
+    self.continue_due_ = false;
+    self.interim_left_.append(continue_response);
   }
+  for (self.push_interim(); self.may_push_interim(); self.push_interim()) {
+    co_await Writable(*self.stream_);
+  }
+  if (self.phase_ == Phase::failed) co_return fail(Code::reset, "the connection was reset");
   auto piece = co_await self.reader_.read(self.options_.body_timeout);
   if (!piece || piece->empty()) {
     self.body_end_given_ = true;
@@ -210,7 +207,7 @@ rt::Task<void> ServerConnection::refuse(int status, std::string_view why) {
 
 // Reads a body that nobody wanted, so that the next request can be seen.
 rt::Task<bool> ServerConnection::skip_body() {
-  if (!continue_left_.empty()) co_return false;
+  if (continue_due_) co_return false;
   if (reader_.remaining_length() > options_.unread_body_bytes_max) co_return false;
   for (std::uint64_t skipped = 0; skipped <= options_.unread_body_bytes_max;) {
     const auto piece = co_await reader_.read(options_.body_timeout);

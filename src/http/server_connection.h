@@ -57,6 +57,7 @@ class ServerConnection final {
     rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(
         const codec::ResponseHead& head) override;
     rt::Task<void> client_gone() override;
+    void send_interim(const codec::ResponseHead& head) override;
     bool started() const override;
     std::uint64_t body_bytes_sent() const override;
 
@@ -98,6 +99,10 @@ class ServerConnection final {
   bool body_allowed(int status) const;
   void decide_close(const codec::ResponseHead& head);
   rt::Task<Result<void>> flush(Phase then);
+  bool may_push_interim() const {
+    return !interim_left_.empty() && phase_ == Phase::waiting && !writing_;
+  }
+  void push_interim();
   rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade();
   rt::Task<void> client_gone();
   rt::Task<void> half_closed_client_gone();
@@ -131,8 +136,9 @@ class ServerConnection final {
 
   BodyReader reader_;
   RequestBody body_{*this};
-  bool body_end_given_ = true;      // the handler has seen the end: the buffer is ours again
-  std::string_view continue_left_;  // of the 100 that the client waits for
+  bool body_end_given_ = true;  // the handler has seen the end: the buffer is ours again
+  bool continue_due_ = false;   // the client waits for a 100
+  std::string interim_left_;    // of 1xx, not written yet
   rt::WaitList body_end_;
 
   Request request_;

@@ -35,6 +35,7 @@ class Paths final : public Handler {
     if (path == "/half") return half(exchange);
     if (path == "/slow") return slow(exchange);
     if (path == "/last") return last(exchange);
+    if (path == "/hints") return hints(request, exchange);
     if (path == "/none") return status(exchange, 204);
     if (path == "/same") return status(exchange, 304);
     if (path == "/watch") return watch(request, exchange);
@@ -84,6 +85,12 @@ class Paths final : public Handler {
   rt::Task<void> slow(Exchange& exchange) {
     co_await rt::sleep(loop_, 5s);
     co_await hello(exchange, "slow");
+  }
+  rt::Task<void> hints(Request& request, Exchange& exchange) {
+    exchange.send_interim({.status = 103, .headers = {{"Link", "x"}}});
+    static_cast<void>(co_await read_all(request.body, 100));
+    co_await hello(exchange, "hello");
+    exchange.send_interim({.status = 103, .headers = {{"Link", "too late"}}});
   }
   rt::Task<void> last(Exchange& exchange) {
     static_cast<void>(co_await exchange.send({.headers = {{"Connection", "close"}}}, "bye"));
@@ -207,6 +214,13 @@ std::vector<Row> rows() {
       {"100-continue is sent when the body is wanted",
        "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab"},
+      {"interim responses come before the response",
+       "GET /hints HTTP/1.1\r\nHost: a\r\n\r\n"
+       "POST /hints HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
+       "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + kHello +
+           "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + kHello},
+      {"HTTP/1.0 has no interim responses", "GET /hints HTTP/1.0\r\n\r\n",
+       "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello", true},
       {"an unwanted body is skipped",
        "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
        "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -259,6 +273,28 @@ TEST(Server, answers_as_the_table_says_however_the_bytes_arrive) {
       EXPECT_TRUE(served.done());
     }
   }
+}
+
+TEST(Server, what_a_slow_client_does_not_take_of_interim_responses_comes_before_the_response) {
+  struct Hints final : Handler {
+    rt::Task<void> handle(Request&, Exchange& exchange) override {
+      for (int i = 0; i < 3; ++i) {
+        exchange.send_interim({.status = 103, .headers = {{"Link", std::string(3000, 'x')}}});
+      }
+      static_cast<void>(co_await exchange.send({}, "hello"));
+    }
+  } handler;
+  Sim sim;
+  net::StreamPair pipe = net::memory_pipe(sim.loop, 4000);
+  Wire client(sim, std::move(pipe.a));
+  const ServerOptions options = without_date();
+  rt::Scope serving(sim.loop);
+  serving.spawn(serve_connection(sim.loop, std::move(pipe.b), handler, options));
+  client.say("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string hint =
+      "HTTP/1.1 103 Early Hints\r\nLink: " + std::string(3000, 'x') + "\r\n\r\n";
+  EXPECT_EQ(client.hear(),
+            hint + hint + hint + "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
 }
 
 TEST(Server, adds_the_date) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/time.h"
+#include "codec/proxy_protocol.h"
 
 #include <cstdint>
 #include <optional>
@@ -115,6 +116,13 @@ struct HealthCheck {
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
+struct ProxyProtocol {
+  bool accept = false;  // at the node ports and load balancers of the service
+  std::optional<codec::ProxyVersion> send = {};  // to its endpoints
+
+  friend bool operator==(const ProxyProtocol&, const ProxyProtocol&) = default;
+};
+
 struct Policy {
   std::string name = {};  // "namespace/name" of the TrafficPolicy; empty: none
   // None: what the service's annotation says, or LeastRequest.
@@ -130,6 +138,7 @@ struct Policy {
   RetryBudget retry_budget = {};
   std::uint32_t hedging_percentile = 0;  // 0: no hedging
   std::optional<HealthCheck> health_check = {};
+  ProxyProtocol proxy_protocol = {};
 
   friend bool operator==(const Policy&, const Policy&) = default;
 

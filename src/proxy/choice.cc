@@ -83,6 +83,19 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   return choice;
 }
 
+UpstreamKey upstream_key(const Downstream& downstream, const Choice& choice) {
+  UpstreamKey key{.caller = downstream.workload_address, .endpoint = *choice.endpoint};
+  if (const auto version = choice.the_policy().proxy_protocol.send) {
+    codec::ProxiedAddresses addresses{
+        .source = downstream.peer,
+        .destination = downstream.announced_destination.value_or(downstream.destination)};
+    // Of a pod it is certain.
+    if (!key.caller.is_unspecified()) addresses.source.ip = key.caller;
+    key.announcement = codec::encode_proxy_header(*version, addresses);
+  }
+  return key;
+}
+
 SocketAddress take_address(const mesh::Decision& decision, obs::AccessRecord& record) {
   ++record.attempts;
   record.route_reason = mesh::to_string(decision.reason);

@@ -39,6 +39,9 @@ struct Chosen {
   mesh::PickReason reason = mesh::PickReason::no_endpoints;
 };
 
+// The connection for what `downstream` sends to the endpoint of a choice that has one.
+UpstreamKey upstream_key(const Downstream& downstream, const Choice& choice);
+
 struct ChoiceRequest {
   const codec::RequestHead* head = nullptr;   // null: a TCP connection
   std::span<const SocketAddress> tried = {};  // not again

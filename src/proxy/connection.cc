@@ -1,6 +1,7 @@
 #include "proxy/connection.h"
 
 #include "codec/client_hello.h"
+#include "codec/proxy_protocol.h"
 #include "http/prefixed_stream.h"
 #include "mesh/tls_table.h"
 #include "proxy/admission.h"
@@ -28,6 +29,7 @@ struct TcpFlow {
   std::string received = {};                   // read from the client, not yet sent on
   std::string greeting = {};                   // read from the upstream, not yet sent on
   std::unique_ptr<net::Stream> upstream = {};  // once connected
+  UpstreamKey key = {};                        // of that
   mesh::InFlight in_flight = {};
   mesh::Gate::Place place = {};  // where the policy limits how many there are
   bool shed = false;             // there was none
@@ -48,9 +50,8 @@ mesh::Decision route_connection(const Context& context, const Downstream& downst
 }
 
 rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
-  const SocketAddress address = take_address(decision, record);
-  CO_TRY(upstream, co_await context.upstreams.connect(address, downstream.workload_address,
-                                                      context.snapshot->networks()));
+  key = {.caller = downstream.workload_address, .endpoint = take_address(decision, record)};
+  CO_TRY(upstream, co_await context.upstreams.connect(key, context.snapshot->networks()));
   co_return Result<void>();
 }
 
@@ -82,9 +83,9 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
     if (!choice.endpoint) co_return fail(Code::unavailable, std::move(choice.why));
     chosen = Chosen{.endpoint = *choice.endpoint, .reason = choice.reason};
     timeouts = choice.the_policy().timeouts;
-    auto connected = co_await context.upstreams.connect(
-        *choice.endpoint, downstream.workload_address, snapshot->networks(),
-        timeouts.connect.value_or(kConnectTimeout));
+    key = upstream_key(downstream, choice);
+    auto connected = co_await context.upstreams.connect(key, snapshot->networks(),
+                                                        timeouts.connect.value_or(kConnectTimeout));
     if (connected) {
       upstream = *std::move(connected);
       in_flight = std::move(choice.in_flight);
@@ -194,10 +195,8 @@ void keep_for_later(TcpFlow& flow) {
   flow.in_flight.end();
   flow.place.leave();
   if (!flow.upstream) return;
-  flow.context.upstreams.put(
-      {.caller = flow.downstream.workload_address, .endpoint = flow.record.upstream_address},
-      {.connection =
-           std::make_unique<http::ClientConnection>(flow.context.loop, std::move(flow.upstream))});
+  flow.context.upstreams.put(flow.key, {.connection = std::make_unique<http::ClientConnection>(
+                                            flow.context.loop, std::move(flow.upstream))});
 }
 
 // Serves a connection to its end, unless it is one of HTTP. Its frame is gone then: an idle
@@ -297,7 +296,44 @@ rt::Task<void> refuse_plain(net::Stream& stream, std::string_view received) {
   (void)stream.shutdown_write();
 }
 
+// Takes the PROXY header off the connection. What follows it is in `received`.
+rt::Task<Result<void>> read_proxy_header(net::Stream& stream, Downstream& downstream,
+                                         std::string& received) {
+  const auto buffer = first_bytes();
+  for (;;) {
+    CO_TRY(const std::size_t count, co_await net::read(stream, *buffer));
+    if (count == 0) co_return fail(Code::closed, "the connection ended within its PROXY header");
+    received.append(buffer->data(), count);
+    const codec::ProxyHeader header = codec::parse_proxy_header(received);
+    if (header.outcome == codec::ProxyHeader::Outcome::incomplete) continue;
+    if (header.outcome == codec::ProxyHeader::Outcome::malformed) {
+      co_return fail(Code::malformed, "the connection does not begin with a PROXY header");
+    }
+    received.erase(0, header.length);
+    downstream.announced_destination = downstream.destination;
+    if (header.addresses) {
+      downstream.peer = header.addresses->source;
+      downstream.announced_destination = header.addresses->destination;
+    }
+    co_return Result<void>();
+  }
+}
+
 }  // namespace
+
+rt::Task<void> serve_announced_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                          Downstream downstream, ServeConnection serve) {
+  const Instant start = context.loop.now();
+  std::string received;
+  auto outcome = co_await rt::with_deadline(context.loop, start + kProxyHeaderTimeout,
+                                            read_proxy_header(*stream, downstream, received));
+  if (!outcome) {
+    obs::AccessRecord record = begin_record(context, downstream, "tcp");
+    co_return finish(context, record, start, outcome);
+  }
+  auto rest = http::prefixed_stream(context.loop, std::move(received), std::move(stream));
+  co_await serve(context, std::move(rest), std::move(downstream));
+}
 
 rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                     Downstream downstream) {

@@ -19,4 +19,15 @@ rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> s
 rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                     Downstream downstream);
 
+// From the connection to the end of its PROXY header.
+inline constexpr Duration kProxyHeaderTimeout = std::chrono::seconds(5);
+
+// Either of the above.
+using ServeConnection = rt::Task<void> (*)(Context&, std::unique_ptr<net::Stream>, Downstream);
+
+// A connection that begins with a PROXY header: from then on its peer is who that says. One without
+// is closed: whoever may leave it out may also claim to be anybody.
+rt::Task<void> serve_announced_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                          Downstream downstream, ServeConnection serve);
+
 }  // namespace tulle::proxy

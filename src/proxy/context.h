@@ -9,6 +9,7 @@
 #include "proxy/metrics.h"
 #include "proxy/upstreams.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,8 +29,10 @@ struct Context {
 
 struct Downstream {
   mesh::ListenerKind listener = mesh::ListenerKind::capture;
-  SocketAddress destination = {};   // what was dialled
-  SocketAddress peer = {};          // who dialled
+  SocketAddress destination = {};  // what was dialled
+  SocketAddress peer = {};         // who dialled, or so its PROXY header says
+  // What that header says was dialled; none: there was no header.
+  std::optional<SocketAddress> announced_destination = {};
   IpAddress workload_address = {};  // the calling pod's; 0.0.0.0: from outside
   std::string workload = {};        // "namespace/name"; empty: from outside
   bool tls = false;                 // it came over TLS, which ended here

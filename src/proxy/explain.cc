@@ -111,6 +111,10 @@ std::string describe(const mesh::Policy& policy) {
   if (policy.hedging_percentile != 0) {
     parts.push_back(fmt::format("hedging after p{}", policy.hedging_percentile));
   }
+  if (const auto version = policy.proxy_protocol.send) {
+    parts.push_back(*version == codec::ProxyVersion::v1 ? "PROXY protocol V1"
+                                                        : "PROXY protocol V2");
+  }
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 

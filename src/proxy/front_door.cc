@@ -93,11 +93,23 @@ Result<void> FrontDoor::open_tcp(const Key& key) {
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address(), .idle = &idle};
-    return key.tls ? serve_tls_connection(context_, std::move(stream), std::move(downstream))
-                   : serve_connection(context_, std::move(stream), std::move(downstream));
+    const ServeConnection serve = key.tls ? &serve_tls_connection : &serve_connection;
+    return expects_proxy_header(key) ? serve_announced_connection(context_, std::move(stream),
+                                                                  std::move(downstream), serve)
+                                     : serve(context_, std::move(stream), std::move(downstream));
   });
   open_[key] = std::move(acceptor);
   return {};
+}
+
+bool FrontDoor::expects_proxy_header(const Key& key) const {
+  if (key.kind == mesh::ListenerKind::ingress) return options_.ingress_proxy_protocol;
+  const auto kind = key.kind == mesh::ListenerKind::node_port ? mesh::DoorKind::node_port
+                                                              : mesh::DoorKind::load_balancer;
+  const mesh::Door* door = context_.snapshot->door(kind, key.transport, key.at);
+  const mesh::Service* service =
+      door != nullptr ? context_.snapshot->service(door->service) : nullptr;
+  return service != nullptr && service->the_policy().proxy_protocol.accept;
 }
 
 Result<void> FrontDoor::open_udp(const Key& key) {

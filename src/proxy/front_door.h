@@ -24,6 +24,8 @@ struct FrontDoorOptions {
   // The same over TLS, once an Ingress has a host with TLS.
   std::optional<SocketAddress> ingress_tls = std::nullopt;
   std::size_t connections_max = kConnectionsPerDoorMax;  // of each door; sessions of UDP, too
+  // Whether what comes to the Ingress begins with a PROXY header.
+  bool ingress_proxy_protocol = false;
   // Of the doors each is opened by one worker of several.
   std::size_t worker = 0;
   std::size_t workers = 1;
@@ -51,6 +53,7 @@ class FrontDoor final {
   std::vector<Key> wanted(const mesh::Snapshot& snapshot) const;
   bool is_open(const Key& key) const { return open_.contains(key) || udp_.contains(key); }
   bool open(const Key& key);
+  bool expects_proxy_header(const Key& key) const;
   Result<void> open_tcp(const Key& key);
   Result<void> open_udp(const Key& key);
   rt::Task<void> try_again();

@@ -59,7 +59,7 @@ rt::Task<Result<void>> check_grpc(rt::Loop& loop, std::unique_ptr<net::Stream> s
                                             {"Content-Type", "application/grpc"},
                                             {"User-Agent", "tulle-health-check"}}};
   http::StringBody body(grpc_request(service));
-  CO_TRY(auto response, co_await channel->exchange(head, &body, kNever));
+  CO_TRY(auto response, co_await channel->exchange(head, &body, {}));
   if (response.head.status != 200) co_return unexpected_status(response.head.status);
   CO_TRY(const std::string answer, co_await http::read_all(response.body, kAnswerBytesMax));
   if (!is_serving(answer)) co_return fail(Code::unavailable, "it does not answer SERVING");
@@ -67,8 +67,9 @@ rt::Task<Result<void>> check_grpc(rt::Loop& loop, std::unique_ptr<net::Stream> s
 }
 
 rt::Task<Result<void>> ask(rt::Loop& loop, net::Network& network, SocketAddress address,
-                           mesh::HealthCheck check) {
+                           mesh::HealthCheck check, std::string greeting) {
   CO_TRY(auto stream, co_await network.connect({.to = address}));
+  CO_TRY_VOID(co_await net::write_all(*stream, greeting));
   const std::string host = check.host.empty() ? address.to_string() : check.host;
   switch (check.type) {
     case mesh::HealthCheck::Type::tcp: break;
@@ -83,9 +84,10 @@ rt::Task<Result<void>> ask(rt::Loop& loop, net::Network& network, SocketAddress 
 }  // namespace
 
 rt::Task<Result<void>> check_health(rt::Loop& loop, net::Network& network, SocketAddress address,
-                                    mesh::HealthCheck check) {
+                                    mesh::HealthCheck check, std::string greeting) {
   const Instant deadline = loop.now() + check.timeout;
-  co_return co_await rt::with_deadline(loop, deadline, ask(loop, network, address, check));
+  co_return co_await rt::with_deadline(
+      loop, deadline, ask(loop, network, address, std::move(check), std::move(greeting)));
 }
 
 struct HealthChecker::Checked {
@@ -97,6 +99,7 @@ struct HealthChecker::Checked {
   const SocketAddress address;
   const std::shared_ptr<mesh::EndpointState> state;
   mesh::HealthCheck check = {};
+  std::string greeting = {};  // what a connection begins with
   std::string service = {};
   rt::Scope task;
 };
@@ -122,7 +125,10 @@ void HealthChecker::follow(const mesh::Snapshot& snapshot) {
         if (is_new) {
           checked = std::make_unique<Checked>(loop_, endpoint.address, endpoint.state);
         }
-        checked->check = *service.the_policy().health_check;
+        const mesh::Policy& policy = service.the_policy();
+        checked->check = *policy.health_check;
+        const auto version = policy.proxy_protocol.send;
+        checked->greeting = version ? codec::encode_proxy_header(*version, {}) : std::string();
         checked->service = name.to_string();
         if (is_new) checked->task.spawn(run(*checked));
       }
@@ -134,7 +140,8 @@ void HealthChecker::follow(const mesh::Snapshot& snapshot) {
 rt::Task<void> HealthChecker::run(Checked& checked) {
   std::uint32_t in_a_row = 0;  // that say the other thing
   for (;;) {
-    const auto well = co_await check_health(loop_, network_, checked.address, checked.check);
+    const auto well =
+        co_await check_health(loop_, network_, checked.address, checked.check, checked.greeting);
     const bool fails = checked.state->check_fails.load(std::memory_order_relaxed);
     in_a_row = well.has_value() == fails ? in_a_row + 1 : 0;
     const std::uint32_t threshold =

@@ -39,8 +39,9 @@ class HealthChecker final {
   std::map<SocketAddress, std::unique_ptr<Checked>> checked_;
 };
 
-// Whether the endpoint at `address` is well, asked once. The error says what it did instead.
+// Whether the endpoint at `address` is well, asked once, by a connection that begins with
+// `greeting`. The error says what it did instead.
 rt::Task<Result<void>> check_health(rt::Loop& loop, net::Network& network, SocketAddress address,
-                                    mesh::HealthCheck check);
+                                    mesh::HealthCheck check, std::string greeting);
 
 }  // namespace tulle::proxy

@@ -66,6 +66,7 @@ class HealthTest : public testing::Test {
     mesh::Policy policy;
     policy.outlier.panic_percent = 0;
     policy.health_check = std::move(check);
+    policy.proxy_protocol = proxy_protocol;
     world.policy = std::make_shared<const mesh::Policy>(policy);
     builder.put(std::move(world));
     snapshot = builder.build();
@@ -88,6 +89,7 @@ class HealthTest : public testing::Test {
   mesh::SnapshotBuilder builder;
   mesh::SnapshotPtr snapshot;
   Random random{2};
+  mesh::ProxyProtocol proxy_protocol;
   HealthChecker checker{sim.loop, network, Random(3)};
 };
 
@@ -125,6 +127,16 @@ TEST_F(HealthTest, tcp_asks_only_for_a_connection) {
   server.reset();
   sim.advance(4s);
   EXPECT_EQ(first(), mesh::Candidacy::unhealthy);
+}
+
+TEST_F(HealthTest, where_endpoints_expect_it_the_check_says_that_it_is_the_proxys_own) {
+  server.reset();
+  const auto listener = *network.listen({.at = at("127.0.0.1:81")});
+  proxy_protocol.send = codec::ProxyVersion::v2;
+  check_by(http_check());
+  http::Wire wire(sim, sim.loop.run(listener->accept()).value());
+  const std::string own = codec::encode_proxy_header(codec::ProxyVersion::v2, {});
+  EXPECT_EQ(wire.hear().substr(0, own.size() + 7), own + "GET /up");
 }
 
 TEST_F(HealthTest, grpc_asks_for_the_service_by_name) {

@@ -12,7 +12,12 @@ using testing::HasSubstr;
 
 class ProxyHttp2Test : public ProxyTest {
  protected:
-  struct Outcome {
+  struct Outcome final : http::InterimSink {
+    void take_interim(const codec::ResponseHead& head) override {
+      interim += std::to_string(head.status) + " " + std::string(*head.headers.get("link"));
+    }
+
+    std::string interim = {};
     int status = 0;
     codec::Headers headers = {};
     std::string body = {};
@@ -30,7 +35,7 @@ class ProxyHttp2Test : public ProxyTest {
     }
     static rt::Task<void> run(http::Channel& channel, const codec::RequestHead& head,
                               http::Body* body, Outcome& outcome) {
-      auto response = co_await channel.exchange(head, body, kNever);
+      auto response = co_await channel.exchange(head, body, {.interim = &outcome});
       if (response) {
         outcome.status = response->head.status;
         outcome.headers = response->head.headers;
@@ -234,7 +239,7 @@ TEST_F(ProxyHttp2Test, a_stream_of_events_arrives_as_it_is_written) {
   rt::Scope scope(sim.loop);
   scope.spawn(
       [](http::Channel& to, const codec::RequestHead& what, std::string& text) -> rt::Task<void> {
-        auto response = co_await to.exchange(what, nullptr, kNever);
+        auto response = co_await to.exchange(what, nullptr, {});
         if (!response) co_return;
         text = "head ";
         for (;;) {
@@ -298,6 +303,22 @@ TEST(Grpc, failures_are_a_status_and_a_message_that_fits_a_field) {
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.headers.get("grpc-status"), "12");
   EXPECT_EQ(head.headers.get("grpc-message"), "no route: 100%25%0A");
+}
+
+TEST_F(ProxyHttp2Test, interim_responses_come_through_whatever_either_side_speaks) {
+  make_servers(1);
+  for (const auto protocol : {mesh::ProtocolHint::http, mesh::ProtocolHint::http2}) {
+    service.ports[0].protocol = protocol;
+    publish();
+    http::Wire wire = dial();
+    EXPECT_THAT(ProxyTest::ask(wire, "/hints"),
+                testing::MatchesRegex("HTTP/1.1 103 Early Hints\r\n[Ll]ink: </style.css>\r\n\r\n"
+                                      "HTTP/1.1 200 OK\r\n.*hinted"));
+    const auto over = dial_http2();
+    const Call call(sim, *over, head_of("/hints"), nullptr);
+    EXPECT_EQ(call.outcome.interim, "103 </style.css>");
+    EXPECT_EQ(call.outcome.body, "hinted");
+  }
 }
 
 }  // namespace

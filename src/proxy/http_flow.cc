@@ -96,12 +96,31 @@ rt::Task<Result<std::optional<std::string_view>>> first_piece(http::Body& body) 
 
 }  // namespace
 
+namespace {
+
+// To the client, as they come.
+class Interim final : public http::InterimSink {
+ public:
+  explicit Interim(http::Exchange& exchange) : exchange_(exchange) {}
+  void take_interim(const codec::ResponseHead& head) override {
+    codec::ResponseHead outgoing = head;
+    codec::remove_hop_by_hop(outgoing.headers);
+    exchange_.send_interim(outgoing);
+  }
+
+ private:
+  http::Exchange& exchange_;
+};
+
+}  // namespace
+
 // One request, and how far it is. Lives as long as its handler.
 struct HttpFlow::Asked {
   http::Request& request;
   http::Exchange& exchange;
   obs::AccessRecord& record;
   ReplayBody& replay;
+  Interim interim{exchange};
   mesh::RouteRequest routed = {};              // of the head as it goes out
   std::optional<mesh::Decision> decided = {};  // for the first pick, of the Snapshot of that moment
   std::shared_ptr<const mesh::Policy> policy = {};  // null: none
@@ -126,12 +145,18 @@ struct HttpFlow::Asked {
 
 struct HttpFlow::Tried {
   Choice choice = {};
+  UpstreamKey key = {};
   bool connected = false;
   Upstream upstream = {};
   std::optional<http::Response> response = {};  // of the upstream's channel
   Error error = {};                             // where there is none
   Duration latency = {};                        // to the response's head
 };
+
+// Connections that speak of this client are of no use to others.
+HttpFlow::~HttpFlow() {
+  for (const UpstreamKey& key : announced_) context_.upstreams.drop(key);
+}
 
 rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange) {
   obs::AccessRecord record =
@@ -178,8 +203,9 @@ bool HttpFlow::take_explain_field(codec::Headers& headers) const {
   const bool from_pod = downstream_.listener == mesh::ListenerKind::capture;
   const std::string space = downstream_.workload.substr(0, downstream_.workload.find('/'));
   const auto& allowed = context_.explain_namespaces;
+  const bool told = downstream_.announced_destination.has_value();  // of the peer, and not seen
   const bool may = from_pod ? std::ranges::find(allowed, space) != allowed.end()
-                            : downstream_.peer.ip.is_loopback();
+                            : !told && downstream_.peer.ip.is_loopback();
   if (may) headers.remove(kExplainField);
   return may;
 }
@@ -311,9 +337,13 @@ rt::Task<void> HttpFlow::send(Asked& asked, http::Body* body) {
 rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choice choice) {
   Tried tried{.choice = std::move(choice)};
   const mesh::Timeouts& timeouts = tried.choice.the_policy().timeouts;
-  const UpstreamKey key{.caller = downstream_.workload_address, .endpoint = *tried.choice.endpoint};
+  tried.key = upstream_key(downstream_, tried.choice);
+  const bool announced = !tried.key.announcement.empty();
+  if (announced && std::ranges::find(announced_, tried.key) == announced_.end()) {
+    announced_.push_back(tried.key);
+  }
   auto upstream =
-      co_await context_.upstreams.get(key, version_for(asked.request, tried.choice),
+      co_await context_.upstreams.get(tried.key, version_for(asked.request, tried.choice),
                                       {.timeout = timeouts.connect.value_or(kConnectTimeout),
                                        .age_max = timeouts.connection_age_max,
                                        .fresh = asked.fresh},
@@ -327,7 +357,9 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
   tried.upstream = *std::move(upstream);
   const Instant sent = context_.loop.now();
   auto response = co_await tried.upstream.channel().exchange(
-      asked.head(), body, timeouts.per_try ? sent + *timeouts.per_try : kNever);
+      asked.head(), body,
+      {.deadline = timeouts.per_try ? sent + *timeouts.per_try : kNever,
+       .interim = &asked.interim});
   tried.latency = context_.loop.now() - sent;
   if (response) {
     tried.response.emplace(*response);
@@ -354,7 +386,8 @@ void HttpFlow::note(Asked& asked, const Tried& tried) {
   if (count_outcome(context_, tried.choice, outcome, tried.latency)) {
     judge_endpoint(context_, route(asked), tried.choice, outcome);
   }
-  const auto pause = tried.response ? retry_after(tried.response->head) : std::nullopt;
+  const auto pause =
+      tried.response ? retry_after(tried.response->head, context_.loop.wall_now()) : std::nullopt;
   if (pause) note_retry_after(context_, route(asked), tried.choice, *pause);
 }
 
@@ -417,7 +450,8 @@ rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
     co_return true;
   }
   if (asked.retries >= policy.attempts) co_return false;
-  const auto pause = answered ? retry_after(tried.response->head) : std::nullopt;
+  const auto pause =
+      answered ? retry_after(tried.response->head, context_.loop.wall_now()) : std::nullopt;
   // Too long to wait for. Of a 503 another endpoint may be better off; a 429 means the client.
   if (pause && *pause > policy.backoff_max && tried.response->head.status == kTooManyRequests) {
     co_return false;
@@ -469,9 +503,7 @@ rt::Task<void> HttpFlow::hand_on(Asked& asked, Tried tried) {
   }
   const auto relayed = co_await relay(asked, tried);
   if (!relayed) asked.record.error = relayed.error().message;
-  context_.upstreams.put(
-      {.caller = downstream_.workload_address, .endpoint = *tried.choice.endpoint},
-      std::move(tried.upstream));
+  context_.upstreams.put(tried.key, std::move(tried.upstream));
 }
 
 rt::Task<Result<void>> HttpFlow::relay(Asked& asked, Tried& tried) {

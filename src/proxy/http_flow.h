@@ -18,6 +18,10 @@ class HttpFlow final : public http::Handler {
   HttpFlow(Context& context, Downstream downstream, std::optional<Chosen> chosen = std::nullopt)
       : context_(context), downstream_(std::move(downstream)), chosen_(chosen) {}
 
+  HttpFlow(const HttpFlow&) = delete;
+  HttpFlow& operator=(const HttpFlow&) = delete;
+  ~HttpFlow() override;
+
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
  private:
@@ -54,6 +58,7 @@ class HttpFlow final : public http::Handler {
   Context& context_;
   const Downstream downstream_;
   std::optional<Chosen> chosen_;
+  std::vector<UpstreamKey> announced_ = {};  // where connections begin with who this client is
   Metrics::Requests requests_{context_.metrics};
 };
 

@@ -1,4 +1,5 @@
 // What a TrafficPolicy does to requests and connections on their way.
+#include "http/date.h"
 #include "proxy/request_key.h"
 #include "proxy/retry.h"
 #include "proxy/test_world.h"
@@ -420,6 +421,30 @@ TEST_F(PolicyFlowTest, an_endpoint_that_asks_for_a_pause_gets_it) {
   sim.advance(7s);
   for (int i = 0; i < 10; ++i) once();
   EXPECT_EQ(servers[0].world->requests, 6);
+}
+
+TEST(RetryAfter, is_a_number_of_seconds_or_a_date) {
+  const WallTime now = *http::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT", {});
+  struct Row {
+    int status;
+    std::string_view text;
+    std::optional<Duration> pause;
+  };
+  const std::vector<Row> rows = {
+      {429, "7", 7s},
+      {503, "0", 0s},
+      {200, "7", std::nullopt},
+      {503, "Sun, 06 Nov 1994 08:50:07 GMT", 30s},
+      {429, "Sun, 06 Nov 1994 08:49:37 GMT", std::nullopt},
+      {503, "-1", std::nullopt},
+      {503, "7s", std::nullopt},
+      {503, "soon", std::nullopt},
+  };
+  for (const Row& row : rows) {
+    const codec::ResponseHead head{.status = row.status,
+                                   .headers = {{"Retry-After", std::string(row.text)}}};
+    EXPECT_EQ(retry_after(head, now), row.pause) << row.text;
+  }
 }
 
 // --- Circuit breaking ----------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 #include "proxy/retry.h"
 
+#include "http/date.h"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -42,14 +44,17 @@ mesh::Outcome outcome_of(const codec::ResponseHead& head) {
   return head.status == kNotImplemented ? mesh::Outcome::success : mesh::Outcome::server_error;
 }
 
-std::optional<Duration> retry_after(const codec::ResponseHead& head) {
+std::optional<Duration> retry_after(const codec::ResponseHead& head, WallTime now) {
   if (head.status != kTooManyRequests && head.status != kServiceUnavailable) return std::nullopt;
   const auto text = head.headers.get("Retry-After");
   if (!text) return std::nullopt;
   std::uint32_t seconds = 0;
   const auto read = std::from_chars(text->data(), text->data() + text->size(), seconds);
-  if (read.ec != std::errc() || read.ptr != text->data() + text->size()) return std::nullopt;
-  return std::chrono::seconds(seconds);
+  if (read.ec == std::errc() && read.ptr == text->data() + text->size()) {
+    return std::chrono::seconds(seconds);
+  }
+  const auto until = http::parse_http_date(*text, now);
+  return until && *until > now ? std::optional(*until - now) : std::nullopt;
 }
 
 Duration backoff(const mesh::Retry& policy, std::uint32_t retry, Random& random) {

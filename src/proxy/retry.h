@@ -21,8 +21,9 @@ bool is_idempotent(const codec::RequestHead& head);
 // What an answer says of the endpoint. gRPC answers that are only trailers count by grpc-status.
 mesh::Outcome outcome_of(const codec::ResponseHead& head);
 
-// What a 429 or 503 asks for in seconds. Nothing for others, or where it is a date.
-std::optional<Duration> retry_after(const codec::ResponseHead& head);
+// How long from now a 429 or 503 asks to be left alone. Nothing for others, or where it is a date
+// that has passed.
+std::optional<Duration> retry_after(const codec::ResponseHead& head, WallTime now);
 
 // How long to wait before retry number `retry` (from 0): at random, below a limit that doubles.
 Duration backoff(const mesh::Retry& policy, std::uint32_t retry, Random& random);

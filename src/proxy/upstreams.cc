@@ -42,17 +42,30 @@ Result<std::unique_ptr<net::Datagram>> Upstreams::bind_datagram(const SocketAddr
   return network_.bind_datagram(options);
 }
 
-rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(SocketAddress to,
-                                                                  IpAddress caller,
+namespace {
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> connect_and_announce(net::Network& network,
+                                                                    net::ConnectOptions options,
+                                                                    std::string announcement) {
+  CO_TRY(auto stream, co_await network.connect(std::move(options)));
+  CO_TRY_VOID(co_await net::write_all(*stream, announcement));
+  co_return stream;
+}
+
+}  // namespace
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(const UpstreamKey& key,
                                                                   const mesh::Networks& networks,
                                                                   Duration timeout) {
-  net::ConnectOptions options{.to = to};
-  CO_TRY(options.in, space_of(to.ip, networks));
-  if (options.in && !caller.is_unspecified()) {
-    options.from = SocketAddress{.ip = caller, .port = 0};
+  net::ConnectOptions options{.to = key.endpoint};
+  CO_TRY(options.in, space_of(key.endpoint.ip, networks));
+  if (options.in && !key.caller.is_unspecified()) {
+    options.from = SocketAddress{.ip = key.caller, .port = 0};
   }
-  co_return co_await rt::with_deadline(loop_, loop_.now() + timeout,
-                                       network_.connect(std::move(options)));
+  auto connected = key.announcement.empty()
+                       ? network_.connect(std::move(options))
+                       : connect_and_announce(network_, std::move(options), key.announcement);
+  co_return co_await rt::with_deadline(loop_, loop_.now() + timeout, std::move(connected));
 }
 
 rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version,
@@ -64,7 +77,7 @@ rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version versio
     if (!idle) break;
     if (!too_old(idle->created_at(), limits)) co_return Upstream{.connection = std::move(idle)};
   }
-  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks, limits.timeout));
+  CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
   co_return Upstream{.connection =
                          std::make_unique<http::ClientConnection>(loop_, std::move(stream))};
 }
@@ -102,7 +115,7 @@ rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, ConnectLimit
     }
   } dialling{loop_, *shared};
   shared->dialling = true;
-  CO_TRY(auto stream, co_await connect(key.endpoint, key.caller, networks, limits.timeout));
+  CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
   shared->clients.push_back({.http2 = std::make_unique<http::Http2Client>(loop_, std::move(stream)),
                              .created_at = loop_.now()});
   co_return Upstream{.stream = shared->clients.back().http2->open()};

@@ -15,12 +15,16 @@ namespace tulle::proxy {
 struct UpstreamKey {
   IpAddress caller;
   SocketAddress endpoint;
+  // What the connection begins with: a PROXY header where the policy wants one. Empty: nothing.
+  std::string announcement = {};
   friend bool operator==(const UpstreamKey&, const UpstreamKey&) = default;
 };
 
 struct UpstreamKeyHash {
   std::size_t operator()(const UpstreamKey& key) const noexcept {
-    return hash_value(key.caller) * 0x9e3779b97f4a7c15 + hash_value(key.endpoint);
+    const std::size_t places =
+        hash_value(key.caller) * 0x9e3779b97f4a7c15 + hash_value(key.endpoint);
+    return key.announcement.empty() ? places : places ^ std::hash<std::string>{}(key.announcement);
   }
 };
 
@@ -53,10 +57,10 @@ class Upstreams final {
   void set_pods(PodTablePtr pods);
   const PodTablePtr& pods() const { return pods_; }
 
-  // A new connection to `to`. If a pod of this node has the address, it is made in the pod's own
-  // network, and the pod sees the caller's address. Addresses of `networks` that no pod here has
-  // are refused: nothing addressed to a pod or service may leave by the host's interfaces.
-  rt::Task<Result<std::unique_ptr<net::Stream>>> connect(SocketAddress to, IpAddress caller,
+  // A new connection to the endpoint. If a pod of this node has the address, it is made in the
+  // pod's own network, and the pod sees the caller's address. Addresses of `networks` that no pod
+  // here has are refused: nothing addressed to a pod or service may leave by the host's interfaces.
+  rt::Task<Result<std::unique_ptr<net::Stream>>> connect(const UpstreamKey& key,
                                                          const mesh::Networks& networks,
                                                          Duration timeout = kConnectTimeout);
 
@@ -72,6 +76,12 @@ class Upstreams final {
   // After the request. What can be used again is kept.
   void put(const UpstreamKey& key, Upstream upstream) {
     if (upstream.connection) idle_.put(key, std::move(upstream.connection));
+  }
+  // Closes what is kept for this key. REQUIRES: no request is under way there.
+  void drop(const UpstreamKey& key) {
+    while (idle_.take(key)) {
+    }
+    shared_.erase(key);
   }
 
  private:

@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import threading
+import types
 
 import pytest
 
-from instance import free_udp_port, run_tulle
+from instance import free_ports, free_udp_port, run_tulle
 from proxy_alone import NOBODY, STOP_LIMIT_S, Backend, ProxyAlone, slice_of
 from waiting import wait_until
 
@@ -89,6 +90,19 @@ def test_changes_of_the_folder_are_followed(proxy, backends):
     proxy.write("slices.yaml", slice_of("echo", *backends))
     wait_until(lambda: names(proxy, proxy.node_port, count=4) == {"one": 2, "two": 2}, 5,
                "both backends are asked again")
+
+
+def test_a_slice_of_higher_priority_stands_in(proxy, backends):
+    stands_in = slice_of("echo", backends[1]).replace(
+        "metadata: {", 'metadata: {annotations: {tulle.dev/priority: "1"}, ')
+    proxy.write("stands-in.yaml", stands_in)
+    proxy.write("slices.yaml", slice_of("echo", backends[0]))
+    wait_until(lambda: names(proxy, proxy.node_port, count=4) == {"one": 4}, 5,
+               "only the first backend is asked")
+    dead = types.SimpleNamespace(port=free_ports(1)[0])
+    proxy.write("slices.yaml", slice_of("echo", dead))
+    wait_until(lambda: names(proxy, proxy.node_port, count=4) == {"two": 4}, 5,
+               "the other one stands in")
 
 
 def test_more_connections_than_the_soft_limit_of_descriptors(proxy):
