@@ -79,8 +79,10 @@ rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel)
         });
         break;
       case mesh::HandoverType::synced: drop_others(session->offered); break;
+      case mesh::HandoverType::drain: drain(session, message->uid); break;
       case mesh::HandoverType::accepted:
       case mesh::HandoverType::withdrawn:
+      case mesh::HandoverType::drained:
       case mesh::HandoverType::failed: co_return;  // not an agent's to say
     }
   }
@@ -121,6 +123,16 @@ void PodRegistry::withdraw(const std::string& uid, Actions::Done done) {
   if (pods_.erase(uid) == 0) return done({});
   publish();
   actions_.detach(uid, std::move(done));
+}
+
+// Of a pod that is not held nothing can be under way.
+void PodRegistry::drain(const std::shared_ptr<Session>& session, const std::string& uid) {
+  const auto answer = [session, uid] {
+    session->answer({.type = mesh::HandoverType::drained, .uid = uid});
+  };
+  const auto held = pods_.find(uid);
+  if (held == pods_.end()) return answer();
+  actions_.drain(*held->second, answer);
 }
 
 void PodRegistry::drop_others(const std::set<std::string>& offered) {

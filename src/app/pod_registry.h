@@ -21,6 +21,9 @@ class PodRegistry final {
     std::function<void(proxy::PodTablePtr)> publish;
     std::function<void(std::shared_ptr<const proxy::Pod>, Done)> attach;
     std::function<void(const std::string& uid, Done)> detach;
+    // Calls its callback when nothing is under way to the pod and nothing more will come. Not at
+    // all where the pod is detached before.
+    std::function<void(const proxy::Pod&, std::function<void()>)> drain;
   };
 
   PodRegistry(rt::Loop& loop, Actions actions)
@@ -37,6 +40,7 @@ class PodRegistry final {
   void offer(const std::shared_ptr<Session>& session, const mesh::HandoverMessage& message,
              std::vector<OwnedFd> fds);
   void withdraw(const std::string& uid, Actions::Done done);
+  void drain(const std::shared_ptr<Session>& session, const std::string& uid);
   void drop_others(const std::set<std::string>& offered);
   void publish();
 

@@ -13,6 +13,7 @@
 #include "kubeclient/kubeconfig.h"
 #include "mesh/snapshot_builder.h"
 #include "net/pki.h"
+#include "proxy/drains.h"
 #include "proxy/health_checker.h"
 #include "rt/process.h"
 
@@ -137,13 +138,36 @@ class ProxyRole final {
                 },
             .attach =
                 [this](std::shared_ptr<const proxy::Pod> pod, PodRegistry::Actions::Done done) {
+                  proxy::Drains::revive(pod->address, *snapshot_);
                   WorkerThread& worker = worker_of(pod->uid);
                   worker.listen_in(std::move(pod), std::move(done));
                 },
             .detach =
                 [this](const std::string& uid, PodRegistry::Actions::Done done) {
+                  drains_.forget(uid);
                   worker_of(uid).leave(uid, std::move(done));
+                },
+            .drain =
+                [this](const proxy::Pod& pod, std::function<void()> done) {
+                  drains_.begin(pod, *snapshot_, [this, address = pod.address, done] {
+                    on_all_workers(
+                        [&](WorkerThread& worker, std::function<void()> each) {
+                          worker.close_idle(address, std::move(each));
+                        },
+                        done);
+                  });
                 }};
+  }
+
+  // Calls `each` with every worker, and `done` when all of them have called back.
+  template <class Each>
+  void on_all_workers(Each each, std::function<void()> done) {
+    const auto left = std::make_shared<std::size_t>(workers_.size());
+    for (const auto& worker : workers_) {
+      each(*worker, [left, done] {
+        if (--*left == 0) done();
+      });
+    }
   }
 
   WorkerThread& worker_of(const std::string& uid) {
@@ -167,6 +191,12 @@ class ProxyRole final {
                          return proxy::explain_request(*snapshot_, imagined, loop_.now(), random_);
                        }};
   std::vector<std::unique_ptr<http::Server>> admin_servers_;
+  proxy::Drains drains_{
+      loop_, [this](std::function<void()> done) {
+        on_all_workers(
+            [](WorkerThread& worker, std::function<void()> each) { worker.pass(std::move(each)); },
+            std::move(done));
+      }};
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<kubeclient::HttpClient> client_;
   std::unique_ptr<SnapshotSource> source_;

@@ -34,6 +34,17 @@ void WorkerThread::set_pods(proxy::PodTablePtr pods) {
   thread_->post([this, pods = std::move(pods)] { parts_->proxy.set_pods(pods); });
 }
 
+void WorkerThread::close_idle(const IpAddress& address, std::function<void()> done) {
+  thread_->post([this, address, done = std::move(done)] {
+    parts_->proxy.close_idle(address);
+    home_.post(done);
+  });
+}
+
+void WorkerThread::pass(std::function<void()> done) {
+  thread_->post([this, done = std::move(done)] { home_.post(done); });
+}
+
 void WorkerThread::listen_in(std::shared_ptr<const proxy::Pod> pod, Done done) {
   thread_->post([this, pod = std::move(pod), done = std::move(done)] {
     auto outcome = parts_->dns.listen_in(pod->uid, pod->name, pod->space);

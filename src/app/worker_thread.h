@@ -26,6 +26,11 @@ class WorkerThread final {
   using Done = std::function<void(Result<void>)>;
   void set_snapshot(mesh::SnapshotPtr snapshot);
   void set_pods(proxy::PodTablePtr pods);
+  // Ends what is idle between this worker and a pod's address. `done` runs at home, after all that
+  // the worker was doing when this was called.
+  void close_idle(const IpAddress& address, std::function<void()> done);
+  // The same, and nothing is ended.
+  void pass(std::function<void()> done);
   // Opens the pod's listeners here; `done` runs at home.
   void listen_in(std::shared_ptr<const proxy::Pod> pod, Done done);
   void leave(const std::string& uid, Done done);

@@ -10,8 +10,8 @@ namespace tulle::mesh {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kTypeNames = {"offer",    "withdraw",  "synced",
-                                                        "accepted", "withdrawn", "failed"};
+constexpr std::array<std::string_view, 8> kTypeNames = {
+    "offer", "withdraw", "synced", "drain", "accepted", "withdrawn", "drained", "failed"};
 
 std::string text_of(const boost::json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);

@@ -3,8 +3,9 @@
 // Messages over a net::FdChannel (a Unix socket at <data-dir>/run/proxy.sock, where the proxy
 // listens). One JSON text each. The agent connects, offers every pod of the node, says `synced`,
 // and from then on offers and withdraws pods as they come and go. The proxy answers each offer and
-// withdrawal. When the connection breaks, the proxy keeps what it has; the agent connects again and
-// starts over, and pods not offered before its `synced` are dropped then.
+// withdrawal. Before a pod is told to stop the agent asks to drain it, and waits for the answer or
+// the end of the pod's grace period. When the connection breaks, the proxy keeps what it has; the
+// agent connects again and starts over, and pods not offered before its `synced` are dropped then.
 #pragma once
 
 #include "base/address.h"
@@ -22,9 +23,11 @@ enum class HandoverType : std::uint8_t {
   offer,     // all fields but message; one descriptor comes along: the network namespace
   withdraw,  // uid
   synced,    // nothing
+  drain,     // uid: new requests go elsewhere if they can
   // proxy to agent
   accepted,   // uid: the proxy listens in this pod's namespace
   withdrawn,  // uid: it holds nothing of this pod any more
+  drained,    // uid: nothing is under way there, and nothing more will come
   failed,     // uid and message: an offer that could not be accepted
 };
 

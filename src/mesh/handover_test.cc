@@ -13,6 +13,8 @@ TEST(Handover, messages_survive_the_way_there_and_back) {
        .address = IpAddress::v4(10, 244, 0, 9)},
       {.type = HandoverType::withdraw, .uid = "u1"},
       {.type = HandoverType::synced},
+      {.type = HandoverType::drain, .uid = "u1"},
+      {.type = HandoverType::drained, .uid = "u1"},
       {.type = HandoverType::accepted, .uid = "u1"},
       {.type = HandoverType::withdrawn, .uid = "u1"},
       {.type = HandoverType::failed, .uid = "u1", .message = "no \"descriptor\" came along"},

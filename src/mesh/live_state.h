@@ -18,8 +18,28 @@
 
 namespace tulle::mesh {
 
+// How near its end an endpoint is (proxy/drains.h).
+enum class Drain : std::uint8_t {
+  none,
+  avoided,  // takes a request only where nobody else can
+  shut,     // takes nothing any more
+};
+
+// Told when nothing is under way any more at an endpoint that drains.
+class DrainBell {
+ public:
+  // On the thread of whoever ended last. May be for nothing.
+  virtual void ring() = 0;
+
+ protected:
+  ~DrainBell() = default;
+};
+
 struct alignas(64) EndpointState {
   std::atomic<std::uint32_t> in_flight{0};  // requests and TCP connections now at this endpoint
+  std::atomic<Drain> drain{Drain::none};
+  // Null but while it drains. Outlives every InFlight there is.
+  std::atomic<DrainBell*> bell{nullptr};
   OutlierRecord outlier;
   std::atomic<bool> check_fails{false};  // by the policy's health check
   PeakEwma latency;                      // kept where a policy balances by it
@@ -57,9 +77,9 @@ class InFlight final {
 
   // Ends the count early. Does nothing when empty.
   void end() {
-    if (auto state = std::exchange(state_, nullptr)) {
-      state->in_flight.fetch_sub(1, std::memory_order_relaxed);
-    }
+    const auto state = std::exchange(state_, nullptr);
+    if (!state || state->in_flight.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (DrainBell* const bell = state->bell.load(std::memory_order_acquire)) bell->ring();
   }
 
  private:

@@ -23,6 +23,10 @@ bool is_excluded(const Endpoint& endpoint, Excluded excluded) {
   return std::ranges::find(excluded, endpoint.address) != excluded.end();
 }
 
+bool is_shut(const Endpoint& endpoint) {
+  return endpoint.state->drain.load(std::memory_order_relaxed) == Drain::shut;
+}
+
 std::uint32_t in_flight(const Endpoint& endpoint) {
   return endpoint.state->in_flight.load(std::memory_order_relaxed);
 }
@@ -63,6 +67,13 @@ class Candidates final {
 
   Candidacy candidacy(const Endpoint& endpoint) {
     if (!excluded_.empty() && is_excluded(endpoint, excluded_)) return Candidacy::excluded;
+    switch (endpoint.state->drain.load(std::memory_order_relaxed)) {
+      case Drain::none: break;
+      case Drain::avoided:
+        if (!ignores_ejection()) return Candidacy::draining;
+        break;
+      case Drain::shut: return Candidacy::shut;
+    }
     const std::uint32_t limit = policy_.circuit_breaking.requests_per_endpoint_max;
     if (limit != 0 && in_flight(endpoint) >= limit) return Candidacy::full;
     if (endpoint.state->check_fails.load(std::memory_order_relaxed) && !ignores_ejection()) {
@@ -334,7 +345,11 @@ Pick pick(const Service& service, const ServicePort& port, const PickRequest& re
   const std::uint64_t turn = port.state->turn.load(std::memory_order_relaxed);
   const Choice choice = choose(service, allowed, request, random);
   if (request.rehearsal) port.state->turn.store(turn, std::memory_order_relaxed);
-  if (choice.endpoint == nullptr) return {.reason = PickReason::all_busy};
+  if (choice.endpoint == nullptr) {
+    const bool all_shut = std::ranges::all_of(
+        tiers, [&](const Tier& tier) { return std::ranges::all_of(port.members(tier), is_shut); });
+    return {.reason = all_shut ? PickReason::none_ready : PickReason::all_busy};
+  }
   const Endpoint& endpoint = *choice.endpoint;
   if (service.client_affinity_timeout && !request.rehearsal) {
     port.state->affinity.bind(request.client, endpoint.address, *service.client_affinity_timeout,
@@ -382,6 +397,7 @@ std::string_view to_string(Candidacy candidacy) {
     case Candidacy::may_be_picked: return "may be picked";
     case Candidacy::not_ready: return "not ready";
     case Candidacy::draining: return "draining, while others are ready";
+    case Candidacy::shut: return "about to stop: nothing is sent there any more";
     case Candidacy::excluded: return "tried in vain for this request";
     case Candidacy::ejected: return "ejected: it failed of late";
     case Candidacy::unhealthy: return "unhealthy: its health check fails";

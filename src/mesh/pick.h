@@ -77,6 +77,7 @@ enum class Candidacy : std::uint8_t {
   may_be_picked,
   not_ready,
   draining,         // while others are ready
+  shut,             // about to be told to stop, with nothing under way any more
   excluded,         // tried in vain for this request
   ejected,          // by outlier detection
   unhealthy,        // by the policy's health check

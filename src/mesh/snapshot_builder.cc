@@ -125,6 +125,7 @@ void note_readiness(EndpointState& state, bool ready) {
   if (ready && !state.known_ready) {
     state.outlier.forget();
     state.slow_start.store(0, std::memory_order_relaxed);
+    state.drain.store(Drain::none, std::memory_order_relaxed);
   }
   state.known_ready = ready;
 }

@@ -159,10 +159,10 @@ rt::Task<void> ContainerRunner::run() {
     std::unique_ptr<Container> container = std::move(adopted_);
     if (!container) {
       if (view_.end) {
-        if (!may_run_again(*view_.end) || context_.stopping.is_set()) break;
+        if (!may_run_again(*view_.end) || context_.ending) break;
         if (co_await back_off(*view_.end)) break;
       }
-      if (context_.stopping.is_set()) break;
+      if (context_.ending) break;
       auto started = co_await start();
       if (!started) {
         if (co_await wait_to_start_again(started.error(), starts)) break;

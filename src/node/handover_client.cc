@@ -48,6 +48,19 @@ rt::Task<Result<void>> HandoverClient::accepted(std::string uid) {
   }
 }
 
+rt::Task<void> HandoverClient::drained(std::string uid) {
+  if (const auto found = pods_.find(uid); found != pods_.end()) {
+    found->second.drain = Drain::asked;
+    if (connected_) outbox_.push_back({.type = mesh::HandoverType::drain, .uid = uid});
+    more_.wake_all(loop_);
+  }
+  for (;;) {
+    const auto found = pods_.find(uid);
+    if (found == pods_.end() || found->second.drain == Drain::done) co_return;
+    co_await rt::wait_on(answered_);
+  }
+}
+
 rt::Task<void> HandoverClient::withdraw(std::string uid) {
   if (pods_.erase(uid) == 0 || !connected_) co_return;
   leaving_.insert(uid);
@@ -73,6 +86,11 @@ rt::Task<void> HandoverClient::run() {
         outbox_.push_back(offer_of(entry.pod));
       }
       outbox_.push_back({});
+      for (const auto& [uid, entry] : pods_) {
+        if (entry.drain == Drain::asked) {
+          outbox_.push_back({.type = mesh::HandoverType::drain, .uid = uid});
+        }
+      }
       connected_ = true;
       const auto ended = co_await rt::race(receive_all(**channel), send_all(**channel));
       connected_ = false;
@@ -100,6 +118,7 @@ void HandoverClient::take(const mesh::HandoverMessage& message) {
   const auto found = pods_.find(message.uid);
   if (found != pods_.end()) {
     if (message.type == mesh::HandoverType::accepted) found->second.state = State::accepted;
+    if (message.type == mesh::HandoverType::drained) found->second.drain = Drain::done;
     if (message.type == mesh::HandoverType::failed) {
       found->second.state = State::failed;
       found->second.why = message.message;

@@ -37,14 +37,19 @@ class HandoverClient final {
   void hold(HandedPod pod);
   // Until the proxy listens in the pod. Error: what the proxy said. REQUIRES: hold().
   rt::Task<Result<void>> accepted(std::string uid);
+  // From now on the proxy sends new requests elsewhere if it can. Until nothing is under way to the
+  // pod and nothing more will come, or the pod is withdrawn.
+  rt::Task<void> drained(std::string uid);
   // Until the proxy holds nothing of the pod any more, or has not answered for two seconds.
   rt::Task<void> withdraw(std::string uid);
 
  private:
+  enum class Drain : std::uint8_t { none, asked, done };
   enum class State : std::uint8_t { offered, accepted, failed };
   struct Entry {
     HandedPod pod;
     State state = State::offered;
+    Drain drain = Drain::none;
     std::string why = {};
   };
 

@@ -21,6 +21,8 @@ struct PodContext {
   IpAddress address = {};
   net::NamespacePtr space = nullptr;
 
+  // The pod is to end: a container that ends by itself is not started again.
+  bool ending = false;
   // The containers are to end, by force at `kill_at`.
   rt::Event stopping;
   Instant kill_at = kNever;
@@ -34,9 +36,8 @@ struct PodContext {
     dirty = true;
     changed.wake_all(node.loop);
   }
-  void stop_by(Instant at) {
+  void kill_by(Instant at) {
     kill_at = std::min(kill_at, at);
-    stopping.set();
     kill_at_changed.wake_all(node.loop);
   }
   void normal(std::string reason, std::string message) {

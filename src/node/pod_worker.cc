@@ -25,6 +25,8 @@ using kube::string_at;
 
 constexpr std::uint64_t kRecordBytesMax = 64 * 1024;
 constexpr Duration kSetUpRetry = std::chrono::seconds(2);
+// However late it is: time enough to end in order. Upstream gives as much.
+constexpr Duration kStopTimeMin = std::chrono::seconds(2);
 constexpr Duration kWriteRetry = std::chrono::milliseconds(200);
 // Changes that come together are told together.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(5);
@@ -83,6 +85,7 @@ bool PodWorker::adopt_network() {
   // No container is started before the proxy listens.
   std::error_code error;
   set_up_before_ = std::filesystem::exists(context_.place.run() + "/containers", error);
+  serves_ = set_up_before_;
   return true;
 }
 
@@ -101,9 +104,24 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
 }
 
 void PodWorker::end(PodEnd why, Instant kill_at) {
-  if (!context_.stopping.is_set() || why != PodEnd::deleted) end_ = why;
-  context_.stop_by(kill_at);
+  if (!context_.ending || why != PodEnd::deleted) end_ = why;
+  const bool first = !std::exchange(context_.ending, true);
+  context_.kill_by(kill_at);
+  const bool drains = why == PodEnd::deleted && serves_ && kill_at > context_.node.loop.now();
+  if (!drains) {
+    context_.stopping.set();
+  } else if (first) {
+    scope_.spawn(stop_when_drained());
+  }
   context_.touch();
+}
+
+// The proxy sends what is new elsewhere, and what is under way comes to its end first.
+rt::Task<void> PodWorker::stop_when_drained() {
+  co_await rt::race(context_.node.proxy.drained(context_.place.uid), kill_time(context_));
+  if (context_.stopping.is_set()) co_return;
+  context_.kill_at = std::max(context_.kill_at, context_.node.loop.now() + kStopTimeMin);
+  context_.stopping.set();
 }
 
 rt::Task<void> PodWorker::run() {
@@ -121,7 +139,10 @@ rt::Task<void> PodWorker::run() {
 }
 
 rt::Task<void> PodWorker::live() {
-  if (co_await set_up()) co_await run_containers();
+  if (co_await set_up()) {
+    serves_ = true;
+    co_await run_containers();
+  }
   // A pod whose containers are done stays until it is deleted.
   co_await context_.stopping.wait();
 }

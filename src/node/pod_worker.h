@@ -32,7 +32,9 @@ class PodWorker final {
 
   // The object has changed.
   void update(kubeclient::ObjectPtr pod);
-  // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts.
+  // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts. One that
+  // is deleted is told to stop when nothing is under way to it any more, or at `kill_at` with a
+  // little time to end in order.
   void end(PodEnd why, Instant kill_at);
 
   const PodPlace& place() const { return context_.place; }
@@ -46,6 +48,7 @@ class PodWorker final {
 
  private:
   rt::Task<void> live();
+  rt::Task<void> stop_when_drained();
   rt::Task<bool> set_up();
   rt::Task<Result<void>> make_network();
   rt::Task<Result<void>> make_files();
@@ -59,6 +62,7 @@ class PodWorker final {
   PodContext context_;
   std::string started_at_;
   bool set_up_before_ = false;  // by an agent before this one
+  bool serves_ = false;         // the proxy has it, and containers may run
   bool over_ = false;           // had ended before we came: only its logs are kept
   PodEnd end_ = PodEnd::deleted;
   std::vector<std::unique_ptr<ContainerRunner>> init_;

@@ -17,6 +17,7 @@ mesh::Pick pick_again(const mesh::ServicePort& port, std::span<const SocketAddre
                       const Chosen& chosen) {
   const mesh::Endpoint* found = port.find_pickable(chosen.endpoint);
   if (found == nullptr || std::ranges::find(tried, chosen.endpoint) != tried.end()) return {};
+  if (found->state->drain.load(std::memory_order_relaxed) != mesh::Drain::none) return {};
   return {.endpoint = found, .reason = chosen.reason};
 }
 

@@ -51,6 +51,10 @@ mesh::Decision route_connection(const Context& context, const Downstream& downst
 
 rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
   key = {.caller = downstream.workload_address, .endpoint = take_address(decision, record)};
+  const auto& pods = *context.upstreams.pods();
+  if (const auto pod = pods.find(key.endpoint.ip); pod != pods.end()) {
+    in_flight = mesh::InFlight(pod->second->direct);
+  }
   CO_TRY(upstream, co_await context.upstreams.connect(key, context.snapshot->networks()));
   co_return Result<void>();
 }

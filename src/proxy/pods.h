@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/address.h"
+#include "mesh/live_state.h"
 #include "mesh/object_name.h"
 #include "net/network.h"
 
@@ -17,6 +18,8 @@ struct Pod {
   mesh::ObjectName name;
   IpAddress address;
   net::NamespacePtr space;
+  // Counts the connections to the pod's own address, which belong to no service.
+  std::shared_ptr<mesh::EndpointState> direct = std::make_shared<mesh::EndpointState>();
 };
 
 // Immutable and shared by all workers; replaced as a whole when a pod comes or goes.

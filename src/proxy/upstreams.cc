@@ -23,6 +23,16 @@ void Upstreams::set_pods(PodTablePtr pods) {
   std::erase_if(shared_, [&gone](const auto& shared) { return gone(shared.first); });
 }
 
+void Upstreams::close_idle(const IpAddress& address) {
+  idle_.drop_if([&](const UpstreamKey& key) { return key.endpoint.ip == address; });
+  std::erase_if(shared_, [&](const auto& shared) {
+    const auto& [key, place] = shared;
+    const auto in_use = [](const Client& client) { return client.http2->streams() != 0; };
+    return key.endpoint.ip == address && !place->dialling &&
+           std::ranges::none_of(place->clients, in_use);
+  });
+}
+
 Result<net::NamespacePtr> Upstreams::space_of(const IpAddress& ip,
                                               const mesh::Networks& networks) const {
   if (const auto pod = pods_->find(ip); pod != pods_->end()) return pod->second->space;

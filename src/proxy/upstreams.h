@@ -77,6 +77,8 @@ class Upstreams final {
   void put(const UpstreamKey& key, Upstream upstream) {
     if (upstream.connection) idle_.put(key, std::move(upstream.connection));
   }
+  // Closes what is kept to this address and not in use.
+  void close_idle(const IpAddress& address);
   // Closes what is kept for this key. REQUIRES: no request is under way there.
   void drop(const UpstreamKey& key) {
     while (idle_.take(key)) {

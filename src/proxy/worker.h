@@ -38,6 +38,9 @@ class Worker final {
   // Where upstream connections are made. Every worker gets all pods of the node.
   void set_pods(PodTablePtr pods) { upstreams_.set_pods(std::move(pods)); }
 
+  // Closes the connections to this address that nothing is under way on.
+  void close_idle(const IpAddress& address) { upstreams_.close_idle(address); }
+
   // Listens in the pod's network: when it returns, what the pod sends is caught. A pod is listened
   // for by one worker. Replaces an earlier pod of the same uid.
   Result<void> listen_in(std::shared_ptr<const Pod> pod);

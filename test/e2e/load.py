@@ -6,16 +6,18 @@ import threading
 
 
 class Load:
-    """Threads that send GETs on kept-alive connections from `with` to its end.
+    """Threads that send GETs, or what `method` says, on kept-alive connections, from `with` to its
+    end.
 
     counts: status or kind of failure → how many. failures: what each other than 200 was.
     Strict: a connection that the other side closes between two requests is a failure too.
     """
 
-    def __init__(self, instance, host, path="/", threads=4):
+    def __init__(self, instance, host, path="/", threads=4, method="GET"):
         self._instance = instance
         self._host = host
         self._path = path
+        self._method = method
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self._lock = threading.Lock()
@@ -50,7 +52,7 @@ class Load:
                 connection = http.client.HTTPConnection(
                     "127.0.0.1", self._instance.ingress_port, timeout=10)
             try:
-                connection.request("GET", self._path, headers={"Host": self._host})
+                connection.request(self._method, self._path, headers={"Host": self._host})
                 answer = connection.getresponse()
                 body = answer.read()
                 self._note(answer.status, body.decode(errors="replace"))

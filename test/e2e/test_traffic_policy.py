@@ -58,6 +58,7 @@ def test_what_is_wrong_is_refused_with_the_field_named(policies):
         "loadBalancing: {hashOn: {type: Path}}": "spec.loadBalancing.hashOn: Forbidden",
         "timeouts: {request: soon}": "spec.timeouts.request: Invalid value",
         "retry: {attempts: 11}": "spec.retry.attempts: Invalid value",
+        "proxyProtocol: {send: V3}": "spec.proxyProtocol.send: Unsupported value",
         "hedging: {percentile: 100}": "spec.hedging.percentile: Invalid value",
         "tiemouts: {}": 'unknown field "spec.tiemouts"',
     }
