@@ -110,6 +110,7 @@ class ProxyRole final {
 
   void publish(const mesh::SnapshotPtr& snapshot) {
     snapshot_ = snapshot;
+    drains_.follow(*snapshot);
     health_checker_.follow(*snapshot);
     metrics_.generation().set(static_cast<double>(snapshot->generation()));
     for (const auto& worker : workers_) worker->set_snapshot(snapshot);

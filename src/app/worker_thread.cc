@@ -35,37 +35,37 @@ void WorkerThread::set_pods(proxy::PodTablePtr pods) {
 }
 
 void WorkerThread::close_idle(const IpAddress& address, std::function<void()> done) {
-  thread_->post([this, address, done = std::move(done)] {
+  thread_->post([this, address, done = std::move(done)]() mutable {
     parts_->proxy.close_idle(address);
-    home_.post(done);
+    home_.post(std::move(done));
   });
 }
 
 void WorkerThread::pass(std::function<void()> done) {
-  thread_->post([this, done = std::move(done)] { home_.post(done); });
+  thread_->post([this, done = std::move(done)]() mutable { home_.post(std::move(done)); });
 }
 
 void WorkerThread::listen_in(std::shared_ptr<const proxy::Pod> pod, Done done) {
-  thread_->post([this, pod = std::move(pod), done = std::move(done)] {
+  thread_->post([this, pod = std::move(pod), done = std::move(done)]() mutable {
     auto outcome = parts_->dns.listen_in(pod->uid, pod->name, pod->space);
     if (outcome) outcome = parts_->proxy.listen_in(pod);
     if (!outcome) parts_->dns.leave(pod->uid);
-    home_.post([done, outcome = std::move(outcome)] { done(outcome); });
+    home_.post([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
   });
 }
 
 void WorkerThread::listen_dns(const SocketAddress& address, Done done) {
-  thread_->post([this, address, done = std::move(done)] {
+  thread_->post([this, address, done = std::move(done)]() mutable {
     auto outcome = parts_->dns.listen_on_host(address);
-    home_.post([done, outcome = std::move(outcome)] { done(outcome); });
+    home_.post([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
   });
 }
 
 void WorkerThread::leave(const std::string& uid, Done done) {
-  thread_->post([this, uid, done = std::move(done)] {
+  thread_->post([this, uid, done = std::move(done)]() mutable {
     parts_->proxy.leave(uid);
     parts_->dns.leave(uid);
-    home_.post([done] { done({}); });
+    home_.post([done = std::move(done)] { done({}); });
   });
 }
 

@@ -23,6 +23,7 @@ class WorkerThread final {
   static Result<std::unique_ptr<WorkerThread>> start(rt::Loop& home, proxy::Metrics& metrics,
                                                      Options options);
 
+  // What a callback owns is let go at home, too.
   using Done = std::function<void(Result<void>)>;
   void set_snapshot(mesh::SnapshotPtr snapshot);
   void set_pods(proxy::PodTablePtr pods);

@@ -143,11 +143,13 @@ void ServerConnection::begin_exchange() {
 
 rt::Task<Result<std::string_view>> ServerConnection::RequestBody::read() {
   ServerConnection& self = connection_;
-  if (self.continue_due_ && !self.exchange_.started() && !self.writing_) {
+  const bool asks = self.continue_due_ && !self.exchange_.started() && !self.writing_;
+  if (asks) {
     self.continue_due_ = false;
     self.interim_left_.append(continue_response);
   }
-  for (self.push_interim(); self.may_push_interim(); self.push_interim()) {
+  // The client waits for a 100 before it sends anything; for others nobody has to wait here.
+  for (self.push_interim(); asks && self.may_push_interim(); self.push_interim()) {
     co_await Writable(*self.stream_);
   }
   if (self.phase_ == Phase::failed) co_return fail(Code::reset, "the connection was reset");

@@ -1,9 +1,9 @@
 // What changes with every request, kept apart from the Snapshot, which never changes.
 //
 // Endpoints and ports of a Snapshot point to their live state. The state is found again by
-// identity (endpoint: address and port; service port: service name, port and transport) when the
-// next Snapshot is built, so counters survive, and whoever still holds a request keeps it alive.
-// All loops of a process share it: one process sees every client of the node.
+// identity (endpoint: address, port and transport; service port: service name, port and transport)
+// when the next Snapshot is built, so counters survive, and whoever still holds a request keeps it
+// alive. All loops of a process share it: one process sees every client of the node.
 #pragma once
 
 #include "mesh/affinity_table.h"

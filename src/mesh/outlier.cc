@@ -10,19 +10,28 @@ namespace {
 
 constexpr auto relaxed = std::memory_order_relaxed;
 
-std::uint32_t count_ejected(const ServicePort& port, Instant now) {
-  const auto ejected = std::ranges::count_if(port.pickable(), [now](const Endpoint& endpoint) {
-    return endpoint.state->outlier.standing(now) == Standing::ejected;
-  });
-  return static_cast<std::uint32_t>(ejected);
+bool is_ejected(const Endpoint& endpoint, Instant now) {
+  return endpoint.state->outlier.standing(now) == Standing::ejected;
 }
 
-// Whether one more may be ejected: within the share, but one always may.
-bool may_eject(const ServicePort& port, const OutlierDetection& policy, Instant now) {
+bool is_left(const Endpoint& endpoint, Instant now) {
+  return !is_ejected(endpoint, now) && !endpoint.state->check_fails.load(relaxed);
+}
+
+// Whether one more may be ejected: within the share of its level, but one always may, and any that
+// somebody stands in for.
+bool may_eject(const ServicePort& port, const Endpoint& endpoint, const OutlierDetection& policy,
+               Instant now) {
   if (policy.ejected_percent_max == 0) return false;
-  const std::uint64_t ejected = count_ejected(port, now);
-  return ejected == 0 ||
-         (ejected + 1) * 100 <= std::uint64_t{policy.ejected_percent_max} * port.pickable_count;
+  std::uint64_t ejected = 0;
+  std::uint64_t all = 0;
+  for (const Endpoint& other : port.pickable()) {
+    if (other.level > endpoint.level && is_left(other, now)) return true;
+    if (other.level != endpoint.level) continue;
+    ++all;
+    ejected += is_ejected(other, now) ? 1 : 0;
+  }
+  return ejected == 0 || (ejected + 1) * 100 <= policy.ejected_percent_max * all;
 }
 
 }  // namespace
@@ -149,7 +158,7 @@ bool judge(const ServicePort& port, const Endpoint& endpoint, const OutlierDetec
     guilty =
         usual != 0 && record.mean_latency_.load(relaxed) * 100 > usual * policy.latency_percent;
   }
-  if (!guilty || !may_eject(port, policy, now)) return false;
+  if (!guilty || !may_eject(port, endpoint, policy, now)) return false;
   const std::uint32_t doublings = std::min(record.ejections_.load(relaxed), 16U);
   record.eject_until(now +
                      std::min(policy.ejection_time * (1 << doublings), policy.ejection_time_max));
@@ -159,18 +168,16 @@ bool judge(const ServicePort& port, const Endpoint& endpoint, const OutlierDetec
 bool set_aside(const ServicePort& port, const Endpoint& endpoint, const OutlierDetection& policy,
                Duration time, Instant now) {
   OutlierRecord& record = endpoint.state->outlier;
-  if (record.standing(now) == Standing::ejected || !may_eject(port, policy, now)) return false;
+  if (record.standing(now) == Standing::ejected || !may_eject(port, endpoint, policy, now))
+    return false;
   record.eject_until(now + std::min(time, policy.ejection_time_max));
   return true;
 }
 
-bool is_panic(const ServicePort& port, const OutlierDetection& policy, Instant now) {
-  const auto is_left = [now](const Endpoint& endpoint) {
-    return endpoint.state->outlier.standing(now) != Standing::ejected &&
-           !endpoint.state->check_fails.load(relaxed);
-  };
-  const auto left = static_cast<std::uint64_t>(std::ranges::count_if(port.pickable(), is_left));
-  return left * 100 < std::uint64_t{policy.panic_percent} * port.pickable_count;
+bool is_panic(std::span<const Endpoint> endpoints, const OutlierDetection& policy, Instant now) {
+  const auto left = static_cast<std::uint64_t>(std::ranges::count_if(
+      endpoints, [now](const Endpoint& endpoint) { return is_left(endpoint, now); }));
+  return left * 100 < policy.panic_percent * std::uint64_t{endpoints.size()};
 }
 
 }  // namespace tulle::mesh

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace tulle::mesh {
@@ -83,8 +84,8 @@ bool judge(const ServicePort& port, const Endpoint& endpoint, const OutlierDetec
 bool set_aside(const ServicePort& port, const Endpoint& endpoint, const OutlierDetection& policy,
                Duration time, Instant now);
 
-// Fewer than the panic threshold of the endpoints that could be picked are neither ejected nor
+// Fewer than the panic threshold of these endpoints, which could be picked, are neither ejected nor
 // unhealthy.
-bool is_panic(const ServicePort& port, const OutlierDetection& policy, Instant now);
+bool is_panic(std::span<const Endpoint> endpoints, const OutlierDetection& policy, Instant now);
 
 }  // namespace tulle::mesh

@@ -31,10 +31,16 @@ std::uint32_t in_flight(const Endpoint& endpoint) {
   return endpoint.state->in_flight.load(std::memory_order_relaxed);
 }
 
-std::uint32_t count_left(Endpoints endpoints, Excluded excluded) {
+bool any_left(Endpoints endpoints, Excluded excluded) {
+  return std::ranges::any_of(endpoints, [&](const Endpoint& endpoint) {
+    return !is_shut(endpoint) && (excluded.empty() || !is_excluded(endpoint, excluded));
+  });
+}
+
+std::uint32_t count_candidates(Endpoints endpoints, Excluded excluded) {
   if (excluded.empty()) return static_cast<std::uint32_t>(endpoints.size());
-  auto left = [&](const Endpoint& endpoint) { return !is_excluded(endpoint, excluded); };
-  return static_cast<std::uint32_t>(std::ranges::count_if(endpoints, left));
+  return static_cast<std::uint32_t>(std::ranges::count_if(
+      endpoints, [&](const Endpoint& endpoint) { return !is_excluded(endpoint, excluded); }));
 }
 
 bool stays_local(const Service& service, const PickRequest& request) {
@@ -70,7 +76,7 @@ class Candidates final {
     switch (endpoint.state->drain.load(std::memory_order_relaxed)) {
       case Drain::none: break;
       case Drain::avoided:
-        if (!ignores_ejection()) return Candidacy::draining;
+        if (strictness_ != Strictness::no_ejection) return Candidacy::draining;
         break;
       case Drain::shut: return Candidacy::shut;
     }
@@ -124,6 +130,12 @@ class Candidates final {
     return nullptr;
   }
 
+  // One for each pick, however often it looks.
+  std::size_t turn() {
+    if (!turn_) turn_ = port_.state->turn.fetch_add(1, std::memory_order_relaxed);
+    return *turn_;
+  }
+
   const ServicePort& port() const { return port_; }
   const Policy& policy() const { return policy_; }
   Instant now() const { return now_; }
@@ -131,7 +143,12 @@ class Candidates final {
  private:
   bool ignores_ejection() {
     if (strictness_ == Strictness::no_ejection) return true;
-    if (!panic_) panic_ = is_panic(port_, policy_.outlier, now_);
+    // A level in panic is passed over while another one is not.
+    if (!panic_) {
+      panic_ = std::ranges::all_of(tiers_, [this](const Tier& tier) {
+        return is_panic(port_.members(tier), policy_.outlier, now_);
+      });
+    }
     return *panic_;
   }
 
@@ -157,6 +174,7 @@ class Candidates final {
   Strictness strictness_ = Strictness::all;
   std::size_t tier_ = 0;
   std::optional<bool> panic_;
+  std::optional<std::size_t> turn_;
 };
 
 // Each of the following gives an endpoint of the level, or null where none may be taken.
@@ -192,7 +210,7 @@ const Endpoint* round_robin(Candidates& candidates) {
   const Endpoints endpoints = candidates.endpoints();
   const std::vector<std::uint32_t>& rotation = candidates.tier().rotation;
   const std::size_t round = rotation.empty() ? endpoints.size() : rotation.size();
-  std::size_t turn = candidates.port().state->turn.fetch_add(1, std::memory_order_relaxed);
+  std::size_t turn = candidates.turn();
   for (std::size_t step = 0; step < round; ++step) {
     std::size_t i = turn++ % round;
     if (!rotation.empty()) i = rotation[i];
@@ -222,7 +240,7 @@ const Endpoint* random_by_weight(Candidates& candidates, Random& random) {
 // first.
 const Endpoint* least_ewma(Candidates& candidates) {
   const Endpoints endpoints = candidates.endpoints();
-  const std::size_t first = candidates.port().state->turn.fetch_add(1, std::memory_order_relaxed);
+  const std::size_t first = candidates.turn();
   const Endpoint* best = nullptr;
   double best_cost = 0;
   for (std::size_t step = 0; step < endpoints.size(); ++step) {
@@ -336,26 +354,23 @@ Pick pick(const Service& service, const ServicePort& port, const PickRequest& re
   if (tiers.empty()) {
     return {.reason = port.pickable_count == 0 ? PickReason::none_ready : PickReason::none_local};
   }
-  const auto left = [&](const Tier& tier) {
-    return count_left(port.members(tier), request.excluded);
-  };
-  if (std::ranges::none_of(tiers, left)) return {.reason = PickReason::all_tried};
+  if (std::ranges::none_of(tiers, [&](const Tier& tier) {
+        return any_left(port.members(tier), request.excluded);
+      })) {
+    return {.reason = request.excluded.empty() ? PickReason::none_ready : PickReason::all_tried};
+  }
 
   Candidates allowed(service, port, request, now, random);
   const std::uint64_t turn = port.state->turn.load(std::memory_order_relaxed);
   const Choice choice = choose(service, allowed, request, random);
   if (request.rehearsal) port.state->turn.store(turn, std::memory_order_relaxed);
-  if (choice.endpoint == nullptr) {
-    const bool all_shut = std::ranges::all_of(
-        tiers, [&](const Tier& tier) { return std::ranges::all_of(port.members(tier), is_shut); });
-    return {.reason = all_shut ? PickReason::none_ready : PickReason::all_busy};
-  }
+  if (choice.endpoint == nullptr) return {.reason = PickReason::all_busy};
   const Endpoint& endpoint = *choice.endpoint;
   if (service.client_affinity_timeout && !request.rehearsal) {
     port.state->affinity.bind(request.client, endpoint.address, *service.client_affinity_timeout,
                               now);
   }
-  const std::uint32_t candidates = left(allowed.tier());
+  const std::uint32_t candidates = count_candidates(allowed.endpoints(), request.excluded);
   const bool only = candidates == 1 && allowed.level() + 1 == tiers.size();
   return {.endpoint = &endpoint,
           .reason = only ? PickReason::only_endpoint : choice.reason,

@@ -331,9 +331,37 @@ TEST_F(PickTest, an_ejected_level_is_stood_in_for_before_ejections_are_passed_ov
   EXPECT_THAT(
       all, ::testing::ElementsAre(Candidacy::ejected, Candidacy::ejected, Candidacy::may_be_picked,
                                   Candidacy::may_be_picked, Candidacy::in_reserve));
-  // Fewer than half are left: it is the proxy's own trouble, and everybody is asked again.
   eject(3);
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{4, 4}}));
+  eject(4);
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{5, 4}}));
+  // Nobody is left: it is the proxy's own trouble, and everybody is asked again.
+  eject(5);
   EXPECT_EQ(pick_many(4), (std::map<int, int>{{1, 2}, {2, 2}}));
+}
+
+TEST_F(PickTest, a_level_that_is_dead_is_stood_in_for_however_many_it_has) {
+  serve({{"10.244.0.1:8081"},
+         {"10.244.0.2:8081"},
+         {"10.244.0.3:8081"},
+         {"10.244.0.4:8081", Health::ready, 1, {}, 1}});
+  const OutlierDetection policy;  // of a half at most, but for a level that others stand in for
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(set_aside(port(), port().endpoints[static_cast<std::size_t>(i)], policy, 10s, now));
+  }
+  EXPECT_EQ(pick_many(4), (std::map<int, int>{{4, 4}}));
+  EXPECT_TRUE(set_aside(port(), port().endpoints[3], policy, 10s, now)) << "one always may be";
+  EXPECT_EQ(pick_many(6), (std::map<int, int>{{1, 2}, {2, 2}, {3, 2}})) << "all are in panic";
+}
+
+TEST_F(PickTest, those_that_stand_in_have_equal_turns) {
+  serve({{"10.244.0.1:8081"},
+         {"10.244.0.2:8081", Health::ready, 1, {}, 1},
+         {"10.244.0.3:8081", Health::ready, 1, {}, 1},
+         {"10.244.0.4:8081", Health::ready, 1, {}, 1}},
+        LoadBalancing::round_robin);
+  EXPECT_TRUE(set_aside(port(), port().endpoints[0], {}, 10s, now));
+  EXPECT_EQ(pick_many(9), (std::map<int, int>{{2, 3}, {3, 3}, {4, 3}}));
 }
 
 TEST_F(PickTest, a_level_that_is_full_spills_over) {

@@ -125,7 +125,6 @@ void note_readiness(EndpointState& state, bool ready) {
   if (ready && !state.known_ready) {
     state.outlier.forget();
     state.slow_start.store(0, std::memory_order_relaxed);
-    state.drain.store(Drain::none, std::memory_order_relaxed);
   }
   state.known_ready = ready;
 }
@@ -175,7 +174,7 @@ void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
   });
   for (Endpoint& endpoint : port.endpoints) {
     endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
-    endpoint.state = endpoint_state(endpoint.address);
+    endpoint.state = endpoint_state(endpoint.address, port.transport);
     note_readiness(*endpoint.state, endpoint.health == Health::ready);
   }
   port.pickable_count = count_pickable(port.endpoints);
@@ -190,9 +189,10 @@ void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
   set_live_state(port, same, service.the_policy());
 }
 
-std::shared_ptr<EndpointState> SnapshotBuilder::endpoint_state(const SocketAddress& address) {
+std::shared_ptr<EndpointState> SnapshotBuilder::endpoint_state(const SocketAddress& address,
+                                                               Transport transport) {
   if (endpoint_states_.size() > 2 * endpoint_states_kept_ + 64) drop_dead_states();
-  std::weak_ptr<EndpointState>& known = endpoint_states_[address];
+  std::weak_ptr<EndpointState>& known = endpoint_states_[{transport, address}];
   std::shared_ptr<EndpointState> state = known.lock();
   if (!state) known = state = std::make_shared<EndpointState>();
   return state;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace tulle::mesh {
@@ -36,7 +37,7 @@ class SnapshotBuilder final {
   SnapshotPtr build();
 
  private:
-  std::shared_ptr<EndpointState> endpoint_state(const SocketAddress& address);
+  std::shared_ptr<EndpointState> endpoint_state(const SocketAddress& address, Transport transport);
   void finish_port(ServicePort& port, const Service& service, const Service* before);
   void forget_addresses(const Service& service);
   void put_doors(const Service& service);
@@ -47,7 +48,13 @@ class SnapshotBuilder final {
   bool doors_changed_ = false;
   std::set<ObjectName> checked_;
   bool checked_changed_ = false;
-  std::unordered_map<SocketAddress, std::weak_ptr<EndpointState>> endpoint_states_;
+  using Place = std::pair<Transport, SocketAddress>;
+  struct HashPlace {
+    std::size_t operator()(const Place& place) const {
+      return hash_value(place.second) * 2 + static_cast<std::size_t>(place.first);
+    }
+  };
+  std::unordered_map<Place, std::weak_ptr<EndpointState>, HashPlace> endpoint_states_;
   std::size_t endpoint_states_kept_ = 0;  // after the last sweep
 };
 

@@ -14,6 +14,8 @@ namespace {
 constexpr Duration kRetryMin = std::chrono::milliseconds(20);
 constexpr Duration kRetryMax = std::chrono::seconds(1);
 constexpr Duration kWithdrawTime = std::chrono::seconds(2);
+// A proxy that died is back long before that; without one nothing is under way.
+constexpr Duration kProxyAbsentTime = std::chrono::seconds(2);
 
 mesh::HandoverMessage offer_of(const HandedPod& pod) {
   return {.type = mesh::HandoverType::offer,
@@ -57,9 +59,16 @@ rt::Task<void> HandoverClient::drained(std::string uid) {
   for (;;) {
     const auto found = pods_.find(uid);
     if (found == pods_.end() || found->second.drain == Drain::done) co_return;
-    co_await rt::wait_on(answered_);
+    if (connected_) {
+      co_await rt::wait_on(answered_);
+    } else {
+      co_await rt::race(answer(), rt::until(loop_, loop_.now() + kProxyAbsentTime));
+      if (!connected_) co_return;
+    }
   }
 }
+
+rt::Task<void> HandoverClient::answer() { co_await rt::wait_on(answered_); }
 
 rt::Task<void> HandoverClient::withdraw(std::string uid) {
   if (pods_.erase(uid) == 0 || !connected_) co_return;
@@ -92,6 +101,7 @@ rt::Task<void> HandoverClient::run() {
         }
       }
       connected_ = true;
+      answered_.wake_all(loop_);
       const auto ended = co_await rt::race(receive_all(**channel), send_all(**channel));
       connected_ = false;
       leaving_.clear();

@@ -38,7 +38,8 @@ class HandoverClient final {
   // Until the proxy listens in the pod. Error: what the proxy said. REQUIRES: hold().
   rt::Task<Result<void>> accepted(std::string uid);
   // From now on the proxy sends new requests elsewhere if it can. Until nothing is under way to the
-  // pod and nothing more will come, or the pod is withdrawn.
+  // pod and nothing more will come, or the pod is withdrawn,
+  // or there has been no proxy for two seconds.
   rt::Task<void> drained(std::string uid);
   // Until the proxy holds nothing of the pod any more, or has not answered for two seconds.
   rt::Task<void> withdraw(std::string uid);
@@ -58,6 +59,7 @@ class HandoverClient final {
   rt::Task<Result<void>> send_all(net::FdChannel& channel);
   void take(const mesh::HandoverMessage& message);
   rt::Task<void> withdrawn(std::string uid);
+  rt::Task<void> answer();
   Result<net::FdMessage> message_of(const mesh::HandoverMessage& message) const;
 
   rt::Loop& loop_;

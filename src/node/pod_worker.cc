@@ -25,7 +25,7 @@ using kube::string_at;
 
 constexpr std::uint64_t kRecordBytesMax = 64 * 1024;
 constexpr Duration kSetUpRetry = std::chrono::seconds(2);
-// However late it is: time enough to end in order. Upstream gives as much.
+// Time enough to end in order, however short the grace period. Upstream gives as much.
 constexpr Duration kStopTimeMin = std::chrono::seconds(2);
 constexpr Duration kWriteRetry = std::chrono::milliseconds(200);
 // Changes that come together are told together.
@@ -107,7 +107,8 @@ void PodWorker::end(PodEnd why, Instant kill_at) {
   if (!context_.ending || why != PodEnd::deleted) end_ = why;
   const bool first = !std::exchange(context_.ending, true);
   context_.kill_by(kill_at);
-  const bool drains = why == PodEnd::deleted && serves_ && kill_at > context_.node.loop.now();
+  grace_ = std::min(grace_, kill_at - context_.node.loop.now());
+  const bool drains = why == PodEnd::deleted && serves_ && !over_ && grace_ > Duration{};
   if (!drains) {
     context_.stopping.set();
   } else if (first) {
@@ -116,11 +117,13 @@ void PodWorker::end(PodEnd why, Instant kill_at) {
   context_.touch();
 }
 
-// The proxy sends what is new elsewhere, and what is under way comes to its end first.
+// The proxy sends what is new elsewhere, and what is under way comes to its end first, within one
+// grace period. Then the program has one of its own: nobody's shutdown is cut short by a client
+// that would not leave.
 rt::Task<void> PodWorker::stop_when_drained() {
   co_await rt::race(context_.node.proxy.drained(context_.place.uid), kill_time(context_));
   if (context_.stopping.is_set()) co_return;
-  context_.kill_at = std::max(context_.kill_at, context_.node.loop.now() + kStopTimeMin);
+  context_.kill_at = context_.node.loop.now() + std::max(grace_, kStopTimeMin);
   context_.stopping.set();
 }
 

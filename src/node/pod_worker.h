@@ -33,8 +33,8 @@ class PodWorker final {
   // The object has changed.
   void update(kubeclient::ObjectPtr pod);
   // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts. One that
-  // is deleted is told to stop when nothing is under way to it any more, or at `kill_at` with a
-  // little time to end in order.
+  // is deleted is told to stop when nothing is under way to it any more, or at `kill_at`; then
+  // it has as long once more.
   void end(PodEnd why, Instant kill_at);
 
   const PodPlace& place() const { return context_.place; }
@@ -62,8 +62,9 @@ class PodWorker final {
   PodContext context_;
   std::string started_at_;
   bool set_up_before_ = false;  // by an agent before this one
-  bool serves_ = false;         // the proxy has it, and containers may run
-  bool over_ = false;           // had ended before we came: only its logs are kept
+  Duration grace_ = Duration::max();
+  bool serves_ = false;  // the proxy has it, and containers may run
+  bool over_ = false;    // had ended before we came: only its logs are kept
   PodEnd end_ = PodEnd::deleted;
   std::vector<std::unique_ptr<ContainerRunner>> init_;
   std::vector<std::unique_ptr<ContainerRunner>> containers_;

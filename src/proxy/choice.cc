@@ -70,6 +70,7 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
     return choice;
   }
   choice.endpoint = pick.endpoint->address;
+  choice.stands_in = pick.stands_in;
   choice.protocol = decision.port->protocol;
   choice.in_flight = mesh::InFlight(pick.endpoint->state);
   choice.observes_latency = service.load_balancing == mesh::LoadBalancing::peak_ewma;

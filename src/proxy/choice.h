@@ -19,6 +19,7 @@ namespace tulle::proxy {
 struct Choice {
   std::optional<SocketAddress> endpoint = std::nullopt;  // none: answer `status` and `why`
   mesh::PickReason reason = mesh::PickReason::no_endpoints;
+  bool stands_in = false;  // none of a lower level could be picked
   mesh::ProtocolHint protocol = mesh::ProtocolHint::detect;
   mesh::InFlight in_flight = {};                    // counts at the endpoint as long as it lives
   std::shared_ptr<const mesh::Policy> policy = {};  // of the service; null: none

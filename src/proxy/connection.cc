@@ -53,7 +53,11 @@ rt::Task<Result<void>> TcpFlow::connect(const mesh::Decision& decision) {
   key = {.caller = downstream.workload_address, .endpoint = take_address(decision, record)};
   const auto& pods = *context.upstreams.pods();
   if (const auto pod = pods.find(key.endpoint.ip); pod != pods.end()) {
-    in_flight = mesh::InFlight(pod->second->direct);
+    const auto& direct = pod->second->direct;
+    if (direct->drain.load(std::memory_order_relaxed) == mesh::Drain::shut) {
+      co_return fail(Code::unavailable, "the pod is about to stop");
+    }
+    in_flight = mesh::InFlight(direct);
   }
   CO_TRY(upstream, co_await context.upstreams.connect(key, context.snapshot->networks()));
   co_return Result<void>();
@@ -172,6 +176,7 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
 struct HttpStart {
   std::string received = {};
   std::optional<Chosen> chosen = {};
+  UpstreamKey key = {};  // of a connection that is kept for its requests
 };
 
 rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
@@ -181,6 +186,7 @@ rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
                                            .idle = downstream.idle,
                                            .received = start.received};
   HttpFlow flow(context, std::move(downstream), start.chosen);
+  flow.note_key(start.key);
   auto serving = http::serve_connection(context.loop, std::move(stream), flow,
                                         context.server_options, connection);
   start = {};  // it has a copy
@@ -220,7 +226,8 @@ void keep_for_later(TcpFlow& flow) {
   }
   if (spoken == Spoken::http) {
     keep_for_later(flow);
-    co_return HttpStart{.received = std::move(flow.received), .chosen = flow.chosen};
+    co_return HttpStart{
+        .received = std::move(flow.received), .chosen = flow.chosen, .key = std::move(flow.key)};
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {

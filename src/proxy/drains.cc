@@ -8,55 +8,93 @@ namespace tulle::proxy {
 
 using mesh::Drain;
 
-Drains::States Drains::states_at(const IpAddress& address, const mesh::Snapshot& snapshot) {
-  States states;
+namespace {
+
+using State = std::shared_ptr<mesh::EndpointState>;
+
+template <class Visit>
+void visit_endpoints(const mesh::Snapshot& snapshot, Visit visit) {
   snapshot.for_each_service([&](const mesh::Service& service) {
     for (const mesh::ServicePort& port : service.ports) {
-      for (const mesh::Endpoint& endpoint : port.endpoints) {
-        if (endpoint.address.ip != address) continue;
-        states.all.push_back(endpoint.state);
-        if (port.transport == mesh::Transport::tcp) states.counted.push_back(endpoint.state);
-      }
+      for (const mesh::Endpoint& endpoint : port.endpoints) visit(endpoint, port.transport);
     }
   });
-  return states;
 }
+
+}  // namespace
+
+// A pod that drains, or has drained and is not gone yet.
+struct Drains::Draining {
+  Draining(rt::Loop& loop, mesh::DrainBell& ringing, const IpAddress& of)
+      : bell(ringing), address(of), task(loop) {}
+  Draining(const Draining&) = delete;
+  Draining& operator=(const Draining&) = delete;
+  ~Draining() {
+    task.cancel();
+    for (const auto& [state, counts] : states) state->bell.store(nullptr);
+  }
+
+  void add(const State& state, bool counts) {
+    if (!states.try_emplace(state, counts).second) return;
+    if (counts) state->bell.store(&bell);
+    state->drain.store(phase);
+  }
+  void enter(Drain next) {
+    phase = next;
+    for (const auto& [state, counts] : states) state->drain.store(phase);
+  }
+  bool is_busy() const {
+    return std::ranges::any_of(states, [](const auto& entry) {
+      return entry.second && entry.first->in_flight.load() != 0;
+    });
+  }
+
+  mesh::DrainBell& bell;
+  const IpAddress address;
+  Drain phase = Drain::avoided;
+  std::map<State, bool> states = {};  // whether what is under way there counts
+  rt::Scope task;
+};
+
+Drains::Drains(rt::Loop& loop, Barrier barrier) : loop_(loop), barrier_(std::move(barrier)) {}
+Drains::~Drains() = default;
 
 void Drains::begin(const Pod& pod, const mesh::Snapshot& snapshot, std::function<void()> done) {
-  States states = states_at(pod.address, snapshot);
-  states.all.push_back(pod.direct);
-  states.counted.push_back(pod.direct);
-  auto scope = std::make_unique<rt::Scope>(loop_);
-  scope->spawn(run(std::move(states), std::move(done)));
-  running_.insert_or_assign(pod.uid, std::move(scope));
+  auto& draining = draining_[pod.uid];
+  mesh::DrainBell& bell = *this;
+  draining = std::make_unique<Draining>(loop_, bell, pod.address);
+  draining->add(pod.direct, true);
+  follow(snapshot);
+  draining->task.spawn(run(*draining, std::move(done)));
 }
+
+void Drains::follow(const mesh::Snapshot& snapshot) {
+  if (draining_.empty()) return;
+  std::map<IpAddress, Draining*> by_address;
+  for (const auto& [uid, draining] : draining_) by_address[draining->address] = draining.get();
+  visit_endpoints(snapshot, [&](const mesh::Endpoint& endpoint, mesh::Transport transport) {
+    const auto found = by_address.find(endpoint.address.ip);
+    if (found == by_address.end()) return;
+    found->second->add(endpoint.state, transport == mesh::Transport::tcp);
+  });
+}
+
+void Drains::forget(const std::string& uid) { draining_.erase(uid); }
 
 void Drains::revive(const IpAddress& address, const mesh::Snapshot& snapshot) {
-  for (const State& state : states_at(address, snapshot).all) state->drain.store(Drain::none);
+  visit_endpoints(snapshot, [&](const mesh::Endpoint& endpoint, mesh::Transport) {
+    if (endpoint.address.ip == address) endpoint.state->drain.store(Drain::none);
+  });
 }
 
-rt::Task<void> Drains::run(States states, std::function<void()> done) {
-  const auto set = [&states](Drain drain) {
-    for (const State& state : states.all) state->drain.store(drain);
-  };
-  const auto is_busy = [](const State& state) { return state->in_flight.load() != 0; };
-  struct Listening {
-    Listening(const std::vector<State>& to, mesh::DrainBell& bell) : states(to) {
-      for (const State& state : states) state->bell.store(&bell);
-    }
-    ~Listening() {
-      for (const State& state : states) state->bell.store(nullptr);
-    }
-    const std::vector<State>& states;
-  } const listening(states.counted, *this);
-  set(Drain::avoided);
+rt::Task<void> Drains::run(Draining& draining, std::function<void()> done) {
   for (;;) {
     // Whoever picked before the word was out has been counted after this.
     co_await pass_barrier();
-    while (std::ranges::any_of(states.counted, is_busy)) co_await rt::wait_on(rung_);
-    set(Drain::shut);
+    while (draining.is_busy()) co_await rt::wait_on(rung_);
+    draining.enter(Drain::shut);
     co_await pass_barrier();
-    if (std::ranges::none_of(states.counted, is_busy)) break;
+    if (!draining.is_busy()) break;
   }
   done();
 }

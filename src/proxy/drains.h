@@ -24,32 +24,31 @@ class Drains final : private mesh::DrainBell {
   // Calls back, on that loop, when every worker has ended the turn that it was in.
   using Barrier = std::function<void(std::function<void()>)>;
 
-  Drains(rt::Loop& loop, Barrier barrier) : loop_(loop), barrier_(std::move(barrier)) {}
+  Drains(rt::Loop& loop, Barrier barrier);
+  ~Drains();
 
-  // Calls `done` when the pod has drained: on the pod's own address no connection, at its endpoints
-  // in `snapshot` no request and no TCP connection. Sessions of UDP do not count.
+  // Calls `done` when the pod has drained: at its endpoints in `snapshot` no request and no TCP
+  // connection is under way, and on its own address no connection. Sessions of UDP do not count.
   void begin(const Pod& pod, const mesh::Snapshot& snapshot, std::function<void()> done);
-  // Nobody waits any more: the pod is gone.
-  void forget(const std::string& uid) { running_.erase(uid); }
+  // To be told of every Snapshot before a worker uses it: what it has new of a pod that drains, or
+  // has drained, drains too.
+  void follow(const mesh::Snapshot& snapshot);
+  // The pod is gone, and nobody waits any more.
+  void forget(const std::string& uid);
   // A new pod has this address: what an earlier one left of its end holds no more.
   static void revive(const IpAddress& address, const mesh::Snapshot& snapshot);
 
  private:
-  using State = std::shared_ptr<mesh::EndpointState>;
-  struct States {
-    std::vector<State> all = {};
-    std::vector<State> counted = {};
-  };
+  struct Draining;
 
-  static States states_at(const IpAddress& address, const mesh::Snapshot& snapshot);
-  rt::Task<void> run(States states, std::function<void()> done);
+  rt::Task<void> run(Draining& draining, std::function<void()> done);
   rt::Task<void> pass_barrier();
   void ring() override;
 
   rt::Loop& loop_;
   const Barrier barrier_;
   rt::WaitList rung_;
-  std::map<std::string, std::unique_ptr<rt::Scope>> running_;  // by uid
+  std::map<std::string, std::unique_ptr<Draining>> draining_;  // by uid
 };
 
 }  // namespace tulle::proxy

@@ -109,6 +109,42 @@ TEST_F(DrainsTest, idle_connections_to_the_pod_are_closed_and_no_others) {
   EXPECT_EQ(servers[1].http->connections(), elsewhere);
 }
 
+TEST_F(DrainsTest, what_a_new_snapshot_has_of_the_pod_drains_too) {
+  make_servers(1);
+  health_of[servers[0].address] = mesh::Health::not_ready;
+  publish();
+  drain(0);
+  EXPECT_TRUE(drained);
+  // The word that it is ready comes late.
+  health_of[servers[0].address] = mesh::Health::ready;
+  drains.follow(*builder.build());
+  publish();
+  EXPECT_EQ(status_of(once()), "503");
+  EXPECT_EQ(servers[0].world->requests, 0);
+}
+
+TEST_F(DrainsTest, a_session_of_udp_holds_nothing_up_at_a_port_of_both) {
+  service.ports.push_back({.name = "udp", .port = 80, .transport = mesh::Transport::udp});
+  make_servers(1);
+  const mesh::SnapshotPtr snapshot = builder.build();
+  const mesh::Service* world = snapshot->service(mesh::ObjectNameView{"default", "world"});
+  const mesh::InFlight session(world->find_port(80, mesh::Transport::udp)->endpoints[0].state);
+  drain(0);
+  EXPECT_TRUE(drained);
+}
+
+TEST_F(DrainsTest, a_retry_finds_the_one_that_is_left) {
+  make_servers(2);
+  mesh::Policy policy;
+  policy.retry.codes = {503};
+  policy.retry.backoff = policy.retry.backoff_max = Duration{};
+  set_policy(policy);
+  drain(0);
+  servers[1].world->answer_head = {.status = 503};
+  EXPECT_EQ(status_of(once()), "503");
+  EXPECT_EQ(servers[1].world->requests, 3) << "asked again, for want of another";
+}
+
 TEST_F(DrainsTest, a_new_pod_at_the_address_begins_anew) {
   make_servers(1);
   drain(0);

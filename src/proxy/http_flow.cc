@@ -105,6 +105,7 @@ class Interim final : public http::InterimSink {
   void take_interim(const codec::ResponseHead& head) override {
     codec::ResponseHead outgoing = head;
     codec::remove_hop_by_hop(outgoing.headers);
+    outgoing.headers.remove("Content-Length");  // RFC 9110 §8.6
     exchange_.send_interim(outgoing);
   }
 
@@ -125,10 +126,10 @@ struct HttpFlow::Asked {
   std::optional<mesh::Decision> decided = {};  // for the first pick, of the Snapshot of that moment
   std::shared_ptr<const mesh::Policy> policy = {};  // null: none
 
-  std::vector<SocketAddress> refused_by = {};    // they are not asked again
-  std::optional<SocketAddress> last_asked = {};  // not the next time, if there is another
-  std::uint32_t retries = 0;                     // attempts beyond the first that were sent
-  bool fresh = false;                            // an idle connection was stale: make a new one
+  std::vector<SocketAddress> refused_by = {};  // they are not asked again
+  std::vector<SocketAddress> asked = {};       // in order; not again, if there is another
+  std::uint32_t retries = 0;                   // attempts beyond the first that were sent
+  bool fresh = false;                          // an idle connection was stale: make a new one
   mesh::RetryLease lease = {};
   Error last = {};
   bool wants_reasons = false;
@@ -136,9 +137,10 @@ struct HttpFlow::Asked {
 
   const mesh::Policy& the_policy() const { return policy ? *policy : mesh::Policy::none(); }
   const codec::RequestHead& head() const { return request.head; }
-  std::vector<SocketAddress> asked_already() const {
+  // The last `count` of those asked, and those that refused.
+  std::vector<SocketAddress> tried(std::size_t count) const {
     std::vector<SocketAddress> all = refused_by;
-    if (last_asked) all.push_back(*last_asked);
+    all.insert(all.end(), asked.end() - static_cast<std::ptrdiff_t>(count), asked.end());
     return all;
   }
 };
@@ -153,7 +155,11 @@ struct HttpFlow::Tried {
   Duration latency = {};                        // to the response's head
 };
 
-// Connections that speak of this client are of no use to others.
+void HttpFlow::note_key(const UpstreamKey& key) {
+  if (key.announcement.empty()) return;
+  if (std::ranges::find(announced_, key) == announced_.end()) announced_.push_back(key);
+}
+
 HttpFlow::~HttpFlow() {
   for (const UpstreamKey& key : announced_) context_.upstreams.drop(key);
 }
@@ -237,18 +243,22 @@ Choice HttpFlow::choose(Asked& asked) {
     none.why = mesh::explain(decision, asked.routed);
     return none;
   }
-  const std::vector<SocketAddress> tried = asked.asked_already();
+  // One that was not asked yet; else another than the last; else any that did not refuse.
+  std::size_t count = asked.asked.size();
+  std::vector<SocketAddress> tried = asked.tried(count);
   ChoiceRequest request{.head = &asked.head(),
                         .tried = tried,
                         .chosen = std::exchange(chosen_, std::nullopt),
                         .routed = &asked.routed,
                         .reasons = asked.wants_reasons ? &asked.reasons : nullptr};
   Choice choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
-  if (choice.reason == mesh::PickReason::all_tried && asked.last_asked) {
-    request.tried = asked.refused_by;
+  while (choice.reason == mesh::PickReason::all_tried && count > 0) {
+    count = count > 1 ? 1 : 0;
+    tried = asked.tried(count);
+    request.tried = tried;
     choice = choose_endpoint(context_, decision, downstream_, request, asked.record);
   }
-  if (!choice.endpoint && !tried.empty()) {
+  if (!choice.endpoint && !(asked.refused_by.empty() && asked.asked.empty())) {
     choice.status = static_cast<std::uint16_t>(status_for(asked.last));
     choice.why += "; the last attempt failed: " + asked.last.message;
   }
@@ -338,10 +348,7 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
   Tried tried{.choice = std::move(choice)};
   const mesh::Timeouts& timeouts = tried.choice.the_policy().timeouts;
   tried.key = upstream_key(downstream_, tried.choice);
-  const bool announced = !tried.key.announcement.empty();
-  if (announced && std::ranges::find(announced_, tried.key) == announced_.end()) {
-    announced_.push_back(tried.key);
-  }
+  note_key(tried.key);
   auto upstream =
       co_await context_.upstreams.get(tried.key, version_for(asked.request, tried.choice),
                                       {.timeout = timeouts.connect.value_or(kConnectTimeout),
@@ -410,14 +417,15 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt_later(Asked& asked, SocketAddress ot
   rt::WaitList never;
   co_await rt::sleep(context_.loop, delay);
   const mesh::Decision decision = route(asked);
-  std::vector<SocketAddress> tried = asked.asked_already();
+  std::vector<SocketAddress> tried = asked.tried(asked.asked.size());
   tried.push_back(other);
   const auto lease = lease_retry(decision, context_.loop.now());
   if (lease) {
     obs::AccessRecord record = asked.record;
     Choice choice = choose_endpoint(context_, decision, downstream_,
                                     {.head = &asked.head(), .tried = tried}, record);
-    if (choice.endpoint) {
+    // What only stands in is not warmed up for that.
+    if (choice.endpoint && !choice.stands_in) {
       asked.record.attempts = record.attempts;
       Tried second = co_await attempt(asked, nullptr, std::move(choice));
       if (second.response) {
@@ -471,7 +479,7 @@ rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
     co_await rt::race(rt::until(context_.loop, context_.loop.now() + wait),
                       asked.exchange.client_gone());
   }
-  asked.last_asked = tried.choice.endpoint;
+  asked.asked.push_back(*tried.choice.endpoint);
   ++asked.retries;
   co_return true;
 }

@@ -22,6 +22,9 @@ class HttpFlow final : public http::Handler {
   HttpFlow& operator=(const HttpFlow&) = delete;
   ~HttpFlow() override;
 
+  // A connection by this key is kept for this client: what nobody else can use goes with it.
+  void note_key(const UpstreamKey& key);
+
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
  private:

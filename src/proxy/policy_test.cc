@@ -423,6 +423,14 @@ TEST_F(PolicyFlowTest, an_endpoint_that_asks_for_a_pause_gets_it) {
   EXPECT_EQ(servers[0].world->requests, 6);
 }
 
+TEST_F(PolicyFlowTest, a_retry_goes_to_whom_was_not_asked_yet) {
+  make_servers(3);
+  set_policy({.retry = {.attempts = 2, .codes = {503}, .backoff = 0s, .backoff_max = 0s}});
+  for (std::size_t i = 0; i < 3; ++i) fail_with(i, 503);
+  EXPECT_EQ(status_of(once()), "503");
+  EXPECT_THAT(counts(), ElementsAre(1, 1, 1));
+}
+
 TEST(RetryAfter, is_a_number_of_seconds_or_a_date) {
   const WallTime now = *http::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT", {});
   struct Row {

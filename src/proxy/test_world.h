@@ -41,7 +41,7 @@ class World final : public http::Handler {
     if (path == "/same") return send(exchange, {.status = 304, .headers = {{"ETag", "\"x\""}}});
     if (path == "/big") return send(exchange, {}, std::string(1 << 20, 'Y'));
     if (path == "/upgrade") return upgrade(exchange);
-    if (path == "/hints") return hints(exchange);
+    if (path == "/hints") return hints(request, exchange);
     if (path == "/last") return send(exchange, {.headers = {{"Connection", "close"}}}, "last");
     return answer(exchange);
   }
@@ -71,8 +71,10 @@ class World final : public http::Handler {
   rt::Task<void> send(http::Exchange& exchange, codec::ResponseHead head, std::string body = {}) {
     static_cast<void>(co_await exchange.send(head, body));
   }
-  rt::Task<void> hints(http::Exchange& exchange) {
-    exchange.send_interim({.status = 103, .headers = {{"Link", "</style.css>"}}});
+  rt::Task<void> hints(http::Request& request, http::Exchange& exchange) {
+    codec::ResponseHead head{.status = 103, .headers = {{"Link", "</style.css>"}}};
+    if (!request.http2) head.headers.append("Content-Length", "6");  // which it must not
+    exchange.send_interim(head);
     co_await send(exchange, {}, "hinted");
   }
   rt::Task<void> mirror(http::Request& request, http::Exchange& exchange) {
