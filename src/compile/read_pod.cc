@@ -32,15 +32,6 @@ std::uint16_t read_number(const boost::json::object& object, std::string_view an
   return range.least;
 }
 
-}  // namespace
-
-std::uint8_t read_priority(const boost::json::object& object, Problems& problems) {
-  return static_cast<std::uint8_t>(
-      read_number(object, priority_annotation, {.least = 0, .most = priority_max}, problems));
-}
-
-namespace {
-
 // As the kubelet writes them into /etc/resolv.conf by dnsPolicy and dnsConfig.
 std::vector<std::string> read_search_domains(const boost::json::object& object,
                                              std::string_view cluster_domain) {
@@ -69,6 +60,11 @@ std::optional<IpAddress> read_address(const boost::json::object& object) {
 }
 
 }  // namespace
+
+std::uint8_t read_priority(const boost::json::object& object, Problems& problems) {
+  return static_cast<std::uint8_t>(
+      read_number(object, priority_annotation, {.least = 0, .most = priority_max}, problems));
+}
 
 PodFacts read_pod(const boost::json::object& object, std::string_view cluster_domain,
                   Problems& problems) {

@@ -109,10 +109,6 @@ std::string read_external_name(const boost::json::object& object) {
   return name;
 }
 
-}  // namespace
-
-namespace {
-
 Preference read_preference(const boost::json::object& object, Problems& problems) {
   const std::string_view wanted = string_at(object, "spec.trafficDistribution");
   if (wanted == "PreferSameNode") return Preference::same_node;

@@ -1,5 +1,6 @@
 #include "proxy/connection.h"
 
+#include "base/format.h"
 #include "codec/client_hello.h"
 #include "codec/proxy_protocol.h"
 #include "http/prefixed_stream.h"
@@ -267,18 +268,22 @@ void keep_for_later(TcpFlow& flow) {
   co_await serve_http(context, std::move(stream), std::move(downstream), std::move(start));
 }
 
-// What TLS begins with, whole; an end or an error where it does not come in time.
-rt::Task<Result<codec::ClientHello>> read_client_hello(net::Stream& stream, std::string& received) {
+// What a connection begins with, once `parse` finds it complete in all that was received; an end or
+// an error where it does not come, or is none.
+template <class Opening>
+rt::Task<Result<Opening>> read_opening(net::Stream& stream, std::string& received,
+                                       Opening (*parse)(std::string_view), std::string_view what) {
   const auto buffer = first_bytes();
   for (;;) {
     CO_TRY(const std::size_t count, co_await net::read(stream, *buffer));
-    if (count == 0) co_return fail(Code::closed, "the connection ended within its ClientHello");
+    if (count == 0) co_return failf(Code::closed, "the connection ended within its {}", what);
     received.append(buffer->data(), count);
-    auto hello = codec::parse_client_hello(received);
-    switch (hello.outcome) {
-      case codec::ClientHello::Outcome::complete: co_return hello;
-      case codec::ClientHello::Outcome::malformed: co_return fail(Code::malformed, "no TLS");
-      case codec::ClientHello::Outcome::incomplete: break;
+    auto opening = parse(received);
+    switch (opening.outcome) {
+      case Opening::Outcome::complete: co_return opening;
+      case Opening::Outcome::malformed:
+        co_return failf(Code::malformed, "the connection does not begin with a {}", what);
+      case Opening::Outcome::incomplete: break;
     }
   }
 }
@@ -307,41 +312,23 @@ rt::Task<void> refuse_plain(net::Stream& stream, std::string_view received) {
   (void)stream.shutdown_write();
 }
 
-// Takes the PROXY header off the connection. What follows it is in `received`.
-rt::Task<Result<void>> read_proxy_header(net::Stream& stream, Downstream& downstream,
-                                         std::string& received) {
-  const auto buffer = first_bytes();
-  for (;;) {
-    CO_TRY(const std::size_t count, co_await net::read(stream, *buffer));
-    if (count == 0) co_return fail(Code::closed, "the connection ended within its PROXY header");
-    received.append(buffer->data(), count);
-    const codec::ProxyHeader header = codec::parse_proxy_header(received);
-    if (header.outcome == codec::ProxyHeader::Outcome::incomplete) continue;
-    if (header.outcome == codec::ProxyHeader::Outcome::malformed) {
-      co_return fail(Code::malformed, "the connection does not begin with a PROXY header");
-    }
-    received.erase(0, header.length);
-    downstream.announced_destination = downstream.destination;
-    if (header.addresses) {
-      downstream.peer = header.addresses->source;
-      downstream.announced_destination = header.addresses->destination;
-    }
-    co_return Result<void>();
-  }
-}
-
 }  // namespace
 
 rt::Task<void> serve_announced_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                           Downstream downstream, ServeConnection serve) {
   const Instant start = context.loop.now();
   std::string received;
-  auto outcome = co_await rt::with_deadline(context.loop, start + kProxyHeaderTimeout,
-                                            read_proxy_header(*stream, downstream, received));
-  if (!outcome) {
+  const auto header = co_await rt::with_deadline(
+      context.loop, start + kProxyHeaderTimeout,
+      read_opening(*stream, received, codec::parse_proxy_header, "PROXY header"));
+  if (!header) {
     obs::AccessRecord record = begin_record(context, downstream, "tcp");
-    co_return finish(context, record, start, outcome);
+    co_return finish(context, record, start, header.error());
   }
+  received.erase(0, header->length);
+  const auto& told = header->addresses;
+  downstream.announced_destination = told ? told->destination : downstream.destination;
+  if (told) downstream.peer = told->source;
   auto rest = http::prefixed_stream(context.loop, std::move(received), std::move(stream));
   co_await serve(context, std::move(rest), std::move(downstream));
 }
@@ -350,8 +337,9 @@ rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Strea
                                     Downstream downstream) {
   const Instant deadline = context.loop.now() + kTlsHandshakeTimeout;
   std::string received;
-  const auto hello =
-      co_await rt::with_deadline(context.loop, deadline, read_client_hello(*stream, received));
+  const auto hello = co_await rt::with_deadline(
+      context.loop, deadline,
+      read_opening(*stream, received, codec::parse_client_hello, "ClientHello"));
   if (!hello) co_return co_await refuse_plain(*stream, received);
   const mesh::TlsHost* host = context.snapshot->tls()->find(hello->server_name);
   if (host != nullptr && !host->certificate) {

@@ -104,12 +104,10 @@ Result<void> FrontDoor::open_tcp(const Key& key) {
 
 bool FrontDoor::expects_proxy_header(const Key& key) const {
   if (key.kind == mesh::ListenerKind::ingress) return options_.ingress_proxy_protocol;
-  const auto kind = key.kind == mesh::ListenerKind::node_port ? mesh::DoorKind::node_port
-                                                              : mesh::DoorKind::load_balancer;
-  const mesh::Door* door = context_.snapshot->door(kind, key.transport, key.at);
-  const mesh::Service* service =
-      door != nullptr ? context_.snapshot->service(door->service) : nullptr;
-  return service != nullptr && service->the_policy().proxy_protocol.accept;
+  const mesh::Decision decision =
+      mesh::route(*context_.snapshot,
+                  {.listener = key.kind, .transport = key.transport, .destination = key.at});
+  return decision.service != nullptr && decision.service->the_policy().proxy_protocol.accept;
 }
 
 Result<void> FrontDoor::open_udp(const Key& key) {

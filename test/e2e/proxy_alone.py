@@ -99,6 +99,17 @@ class ProxyAlone:
         shutil.rmtree(self.folder)
 
 
+def node_port_service(name, node_port):
+    return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  type: NodePort
+  ports: [{{port: 80, nodePort: {node_port}}}]
+"""
+
+
 def slice_of(name, *backends):
     """A slice gives all of its endpoints one port: one slice for each."""
     return "---".join(f"""

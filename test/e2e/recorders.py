@@ -331,17 +331,16 @@ http {{
 """
 
 
-class NginxBackend:
-    """What it saw is what it logs as answered with 200, to a socket: there it can be waited for."""
+class Nginx:
+    """nginx with a configuration of its own, in which {folder} and {port} are filled in."""
 
-    def __init__(self):
+    def __init__(self, configuration):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-nginx-", dir="/tmp"))
         (self.port,) = free_ports(1)
-        (self.folder / "config").write_text(NGINX.format(folder=self.folder, port=self.port))
-        self.lines = []
-        self.log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.log.settimeout(LIMIT_S)
-        self.log.bind(str(self.folder / "log"))
+        (self.folder / "config").write_text(
+            configuration.format(folder=self.folder, port=self.port))
+
+    def start(self):
         with open(self.folder / "error", "wb") as errors:
             self.process = subprocess.Popen(
                 ["nginx", "-p", self.folder, "-c", self.folder / "config", "-e", "stderr"],
@@ -351,6 +350,23 @@ class NginxBackend:
     def _listens(self):
         socket.create_connection(("127.0.0.1", self.port), 1).close()
         return True
+
+    def close(self):
+        self.process.kill()
+        self.process.wait(LIMIT_S)
+        shutil.rmtree(self.folder)
+
+
+class NginxBackend(Nginx):
+    """What it saw is what it logs as answered with 200, to a socket: there it can be waited for."""
+
+    def __init__(self):
+        super().__init__(NGINX)
+        self.lines = []
+        self.log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.log.settimeout(LIMIT_S)
+        self.log.bind(str(self.folder / "log"))
+        self.start()
 
     def forget(self):
         self.lines = []
@@ -371,7 +387,5 @@ class NginxBackend:
         return f"refused here: {refused}" if refused else None
 
     def close(self):
-        self.process.kill()
-        self.process.wait(LIMIT_S)
+        super().close()
         self.log.close()
-        shutil.rmtree(self.folder)

@@ -11,18 +11,11 @@ import types
 import pytest
 
 from instance import free_ports, free_udp_port, run_tulle
-from proxy_alone import NOBODY, STOP_LIMIT_S, Backend, ProxyAlone, slice_of
+from proxy_alone import NOBODY, STOP_LIMIT_S, Backend, ProxyAlone, node_port_service, slice_of
 from waiting import wait_until
 
 def service(proxy):
-    return f"""
-apiVersion: v1
-kind: Service
-metadata: {{name: echo}}
-spec:
-  type: NodePort
-  ports: [{{port: 80, nodePort: {proxy.node_port}}}]
----
+    return node_port_service("echo", proxy.node_port) + f"""---
 apiVersion: v1
 kind: Service
 metadata: {{name: front}}

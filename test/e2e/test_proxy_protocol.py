@@ -1,14 +1,11 @@
 """The PROXY protocol with those who speak it: curl before Tulle, nginx behind it."""
 
-import pathlib
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
-from instance import free_ports
-from proxy_alone import ProxyAlone, slice_of
+from proxy_alone import ProxyAlone, node_port_service, slice_of
+from recorders import LIMIT_S, Nginx
 from waiting import wait_until
 
 NGINX = """
@@ -27,13 +24,6 @@ http {{
 """
 
 MANIFESTS = """
-apiVersion: v1
-kind: Service
-metadata: {{name: echo}}
-spec:
-  type: NodePort
-  ports: [{{port: 80, nodePort: {proxy.node_port}}}]
----
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {{name: echo}}
@@ -46,32 +36,16 @@ spec:
   targetRefs: [{{kind: Service, name: echo}}]
   proxyProtocol: {{accept: true, send: {version}}}
 """
-LIMIT_S = 10
-
-
-class Nginx:
-    def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-nginx-", dir="/tmp"))
-        (self.port,) = free_ports(1)
-        config = self.folder / "config"
-        config.write_text(NGINX.format(folder=self.folder, port=self.port))
-        with open(self.folder / "error", "wb") as errors:
-            self.process = subprocess.Popen(
-                ["nginx", "-p", self.folder, "-c", config, "-e", "stderr"],
-                stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
-
-    def close(self):
-        self.process.kill()
-        self.process.wait(LIMIT_S)
-        shutil.rmtree(self.folder)
 
 
 @pytest.fixture(params=["V1", "V2"])
 def proxy(request):
-    backend = Nginx()
+    backend = Nginx(NGINX)
+    backend.start()
     made = ProxyAlone()
     try:
-        made.write("services.yaml", MANIFESTS.format(proxy=made, version=request.param))
+        made.write("service.yaml", node_port_service("echo", made.node_port))
+        made.write("rest.yaml", MANIFESTS.format(version=request.param))
         made.write("slices.yaml", slice_of("echo", backend))
         made.start("--ingress-proxy-protocol")
         wait_until(lambda: curl(made.ingress_port, "--haproxy-protocol").returncode == 0, LIMIT_S,

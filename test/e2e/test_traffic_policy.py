@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from instance import ROOT
-from proxy_alone import Backend, ProxyAlone, slice_of
+from proxy_alone import Backend, ProxyAlone, node_port_service, slice_of
 from waiting import wait_until
 
 EXAMPLES = [text for text in re.findall(
@@ -98,22 +98,13 @@ def test_requests_of_one_user_meet_one_replica(policies):
 
 # ------------------------------------------------------------------------ over a folder of files
 
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {{name: world}}
-spec:
-  type: NodePort
-  ports: [{{port: 80, nodePort: {port}}}]
-"""
-
 
 @pytest.fixture
 def alone():
     backends = [Backend(name) for name in ("one", "two", "three")]
     proxy = ProxyAlone()
     try:
-        proxy.write("service.yaml", SERVICE.format(port=proxy.node_port))
+        proxy.write("service.yaml", node_port_service("world", proxy.node_port))
         proxy.write("slices.yaml", slice_of("world", *backends))
         proxy.start()
         wait_until(lambda: proxy.get(proxy.node_port)[0] == 200, 10, "the node port answers")
