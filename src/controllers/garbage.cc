@@ -25,9 +25,8 @@ std::string uid_in(const json::object& reference) {
 
 }  // namespace
 
-GarbageController::GarbageController(Shared& shared, const std::vector<kubeclient::Cache*>& caches)
-    : shared_(shared) {
-  for (kubeclient::Cache* cache : caches) {
+GarbageController::GarbageController(Shared& shared) : shared_(shared) {
+  for (const auto& cache : shared.caches) {
     auto tracked = std::make_unique<Tracked>(shared.loop, *cache, tracked_.size());
     tracked->reconcile = [this, &which = *tracked](NamespacedName key) {
       return reconcile(which, std::move(key));

@@ -14,9 +14,8 @@ namespace tulle::controllers {
 
 class GarbageController final {
  public:
-  // `caches`: every resource that may own or be owned. All must outlive the controller, and be
-  // synced before run().
-  GarbageController(Shared& shared, const std::vector<kubeclient::Cache*>& caches);
+  // Every cache of `shared` must be synced before run().
+  explicit GarbageController(Shared& shared);
   rt::Task<void> run();
 
  private:

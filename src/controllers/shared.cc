@@ -6,6 +6,12 @@
 
 namespace tulle::controllers {
 
+kubeclient::Cache& Shared::watched(const kubeclient::Resource& resource) {
+  caches.push_back(
+      std::make_unique<kubeclient::Cache>(loop, client, Random(random.next()), resource));
+  return *caches.back();
+}
+
 std::vector<ObjectPtr> in_namespace(const kubeclient::Cache& cache, std::string_view namespace_) {
   std::vector<ObjectPtr> found;
   const auto& objects = cache.objects();

@@ -8,6 +8,9 @@
 #include "kubeclient/resources.h"
 #include "kubeclient/work_queue.h"
 
+#include <memory>
+#include <vector>
+
 namespace tulle::controllers {
 
 namespace json = boost::json;
@@ -16,23 +19,53 @@ using kube::NamespacedName;
 using kubeclient::ObjectPtr;
 using kubeclient::Reconciled;
 
-struct Shared {
+// Belongs to one loop. All that it is made of must outlive it.
+class Shared final {
+ public:
+  Shared(rt::Loop& on, kubeclient::Client& with, Random seeded)
+      : loop(on), client(with), random(seeded) {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
   rt::Loop& loop;
   kubeclient::Client& client;
-  kubeclient::EventRecorder& events;
-  Random& random;
+  Random random;
+  kubeclient::EventRecorder events{loop, client, Random(random.next()), "tulle-controllers"};
 
-  kubeclient::Cache& pods;
-  kubeclient::Cache& services;
-  kubeclient::Cache& endpoint_slices;
-  kubeclient::Cache& endpoints;
-  kubeclient::Cache& deployments;
-  kubeclient::Cache& replica_sets;
-  kubeclient::Cache& namespaces;
-  kubeclient::Cache& ingresses;
-  kubeclient::Cache& ingress_classes;
-  kubeclient::Cache& traffic_policies;
-  kubeclient::Cache& nodes;
+  // Every resource that may own or be owned, and what else is looked at. Handlers are added before
+  // the caches start.
+  std::vector<std::unique_ptr<kubeclient::Cache>> caches;
+
+  kubeclient::Cache& pods = watched(kubeclient::kPods);
+  kubeclient::Cache& services = watched(kubeclient::kServices);
+  kubeclient::Cache& endpoint_slices = watched(kubeclient::kEndpointSlices);
+  kubeclient::Cache& endpoints = watched(kubeclient::kEndpoints);
+  kubeclient::Cache& deployments = watched(kubeclient::kDeployments);
+  kubeclient::Cache& replica_sets = watched(kubeclient::kReplicaSets);
+  kubeclient::Cache& stateful_sets = watched(kubeclient::kStatefulSets);
+  kubeclient::Cache& daemon_sets = watched(kubeclient::kDaemonSets);
+  kubeclient::Cache& controller_revisions = watched(kubeclient::kControllerRevisions);
+  kubeclient::Cache& jobs = watched(kubeclient::kJobs);
+  kubeclient::Cache& cron_jobs = watched(kubeclient::kCronJobs);
+  kubeclient::Cache& autoscalers = watched(kubeclient::kAutoscalers);
+  kubeclient::Cache& disruption_budgets = watched(kubeclient::kDisruptionBudgets);
+  kubeclient::Cache& persistent_volumes = watched(kubeclient::kPersistentVolumes);
+  kubeclient::Cache& persistent_volume_claims = watched(kubeclient::kPersistentVolumeClaims);
+  kubeclient::Cache& storage_classes = watched(kubeclient::kStorageClasses);
+  kubeclient::Cache& resource_quotas = watched(kubeclient::kResourceQuotas);
+  kubeclient::Cache& limit_ranges = watched(kubeclient::kLimitRanges);
+  kubeclient::Cache& namespaces = watched(kubeclient::kNamespaces);
+  kubeclient::Cache& ingresses = watched(kubeclient::kIngresses);
+  kubeclient::Cache& ingress_classes = watched(kubeclient::kIngressClasses);
+  kubeclient::Cache& traffic_policies = watched(kubeclient::kTrafficPolicies);
+  kubeclient::Cache& config_maps = watched(kubeclient::kConfigMaps);
+  kubeclient::Cache& secrets = watched(kubeclient::kSecrets);
+  kubeclient::Cache& service_accounts = watched(kubeclient::kServiceAccounts);
+  kubeclient::Cache& nodes = watched(kubeclient::kNodes);
+  kubeclient::Cache& leases = watched(kubeclient::kLeases);
+
+ private:
+  kubeclient::Cache& watched(const kubeclient::Resource& resource);
 };
 
 // The objects of `cache` in one namespace, in order of name.

@@ -36,6 +36,45 @@ class Defaults : public testing::Test {
   std::unique_ptr<Scheme> scheme_;
 };
 
+TEST_F(Defaults, a_job_finds_its_pods_by_its_uid) {
+  expect(R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"sum","uid":"u1"},
+    "spec":{"template":{"metadata":{"labels":{"app":"sum"}},"spec":{"containers":[]}}}})",
+         R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"sum","uid":"u1",
+      "labels":{"app":"sum"}},
+    "spec":{"parallelism":1,"completions":1,"backoffLimit":6,"completionMode":"NonIndexed",
+      "suspend":false,"manualSelector":false,"podReplacementPolicy":"TerminatingOrFailed",
+      "selector":{"matchLabels":{"batch.kubernetes.io/controller-uid":"u1"}},
+      "template":{"metadata":{"labels":{"app":"sum","batch.kubernetes.io/controller-uid":"u1",
+        "batch.kubernetes.io/job-name":"sum","controller-uid":"u1","job-name":"sum"}},
+        "spec":{"containers":[],"restartPolicy":"Always","terminationGracePeriodSeconds":30,
+          "dnsPolicy":"ClusterFirst","securityContext":{},
+          "schedulerName":"default-scheduler"}}},"status":{}})");
+}
+
+TEST_F(Defaults, a_job_may_choose_its_own_pods) {
+  const json::value job = defaulted(R"({"apiVersion":"batch/v1","kind":"Job",
+    "metadata":{"name":"sum","uid":"u1"},"spec":{"manualSelector":true,"parallelism":2,
+    "selector":{"matchLabels":{"app":"sum"}},
+    "template":{"metadata":{"labels":{"app":"sum"}},"spec":{"containers":[]}}}})");
+  EXPECT_EQ(job.at_pointer("/spec/selector"), json::parse(R"({"matchLabels":{"app":"sum"}})"));
+  EXPECT_EQ(job.at_pointer("/spec/template/metadata/labels"), json::parse(R"({"app":"sum"})"));
+  EXPECT_FALSE(job.at("spec").as_object().contains("completions"));
+}
+
+TEST_F(Defaults, an_autoscaler_grows_and_shrinks_as_upstreams_do) {
+  const json::value given = defaulted(R"({"apiVersion":"autoscaling/v2",
+    "kind":"HorizontalPodAutoscaler","metadata":{"name":"web"},"spec":{"maxReplicas":5,
+    "behavior":{"scaleDown":{"stabilizationWindowSeconds":60}}}})");
+  EXPECT_EQ(given.at("spec"), json::parse(R"({"maxReplicas":5,"minReplicas":1,
+    "metrics":[{"type":"Resource","resource":{"name":"cpu",
+      "target":{"type":"Utilization","averageUtilization":80}}}],
+    "behavior":{"scaleUp":{"stabilizationWindowSeconds":0,"selectPolicy":"Max","policies":[
+      {"type":"Pods","value":4,"periodSeconds":15},
+      {"type":"Percent","value":100,"periodSeconds":15}]},
+    "scaleDown":{"stabilizationWindowSeconds":60,"selectPolicy":"Max","policies":[
+      {"type":"Percent","value":100,"periodSeconds":15}]}}})"));
+}
+
 TEST_F(Defaults, a_minimal_deployment_becomes_what_upstream_makes_of_it) {
   expect(R"({"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"hello"},
     "spec":{"selector":{"matchLabels":{"app":"hello"}},"template":{

@@ -76,6 +76,7 @@ struct ValidationRule {
     selected_by,   // PATH of a label selector that must match these labels
     found_in,      // PATH in the type's object that has this value
     greater_than,  // PATH of a sibling number
+    at_least,      // PATH of a sibling number
     forbidden,     // must be absent
   };
   RulePath path;

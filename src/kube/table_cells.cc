@@ -58,18 +58,6 @@ json::value secrets_count(const json::object& object, Time) {
   return array_at(object, "secrets").size();
 }
 
-// --- Workloads ----------------------------------------------------------------------------------
-
-json::value replicas_ready(const json::object& object, Time) {
-  return text(fmt::format("{}/{}", integer_at(object, "status.readyReplicas"),
-                          integer_at(object, "spec.replicas")));
-}
-
-json::value workload_selector(const json::object& object, Time) {
-  const auto selector = Selector::from_label_selector(object_at(object, "spec.selector"));
-  return selector ? text_or_none(selector->to_string()) : text("<error>");
-}
-
 // --- Services and their endpoints ---------------------------------------------------------------
 
 std::string ingress_points(const json::object& object) {
@@ -289,7 +277,6 @@ CellFunction find_cell_function(std::string_view name) {
       {"pod_ready", pod_ready},
       {"pod_restarts", pod_restarts},
       {"pod_status", pod_status},
-      {"replicas_ready", replicas_ready},
       {"secrets_count", secrets_count},
       {"service_cluster_ip", service_cluster_ip},
       {"service_external_ip", service_external_ip},
@@ -297,10 +284,9 @@ CellFunction find_cell_function(std::string_view name) {
       {"service_selector", service_selector},
       {"slice_endpoints", slice_endpoints},
       {"slice_ports", slice_ports},
-      {"workload_selector", workload_selector},
   };
   const auto* row = std::ranges::find(rows, name, &Row::name);
-  return row == std::end(rows) ? nullptr : row->function;
+  return row == std::end(rows) ? find_workload_cell(name) : row->function;
 }
 
 }  // namespace tulle::kube

@@ -20,4 +20,8 @@ boost::json::value pod_status(const boost::json::object& pod, Time now);
 boost::json::value pod_restarts(const boost::json::object& pod, Time now);
 boost::json::value pod_readiness_gates(const boost::json::object& pod, Time now);
 
+// Cells of workloads, their scaling and their storage: table_workloads.cc. Null where there is none
+// of that name.
+CellFunction find_workload_cell(std::string_view name);
+
 }  // namespace tulle::kube

@@ -13,7 +13,9 @@ namespace {
 
 constexpr int wide = 1;  // priority of what only -o wide shows
 
-Column name_column() { return {.name = "Name", .source = ".metadata.name", .format = "name"}; }
+Column name_column(std::string source = ".metadata.name") {
+  return {.name = "Name", .source = std::move(source), .format = "name"};
+}
 Column age_column() { return {.name = "Age", .source = "@age"}; }
 Column text_column(std::string name, std::string source, std::string absent = {}) {
   return {.name = std::move(name), .source = std::move(source), .absent = std::move(absent)};
@@ -96,6 +98,101 @@ std::vector<Column> replica_set_columns() {
           wide_column("Selector", "@workload_selector")};
 }
 
+std::vector<Column> stateful_set_columns() {
+  return {name_column(), text_column("Ready", "@replicas_ready"), age_column(),
+          wide_column("Containers", ".spec.template.spec.containers[*].name"),
+          wide_column("Images", ".spec.template.spec.containers[*].image")};
+}
+
+std::vector<Column> daemon_set_columns() {
+  return {name_column(),
+          count_column("Desired", ".status.desiredNumberScheduled"),
+          count_column("Current", ".status.currentNumberScheduled"),
+          count_column("Ready", ".status.numberReady"),
+          count_column("Up-to-date", ".status.updatedNumberScheduled"),
+          count_column("Available", ".status.numberAvailable"),
+          text_column("Node Selector", "@node_selector"),
+          age_column(),
+          wide_column("Containers", ".spec.template.spec.containers[*].name"),
+          wide_column("Images", ".spec.template.spec.containers[*].image"),
+          wide_column("Selector", "@workload_selector")};
+}
+
+std::vector<Column> job_columns() {
+  return {name_column(),
+          text_column("Status", "@job_status"),
+          text_column("Completions", "@job_completions"),
+          text_column("Duration", "@job_duration"),
+          age_column(),
+          wide_column("Containers", ".spec.template.spec.containers[*].name"),
+          wide_column("Images", ".spec.template.spec.containers[*].image"),
+          wide_column("Selector", "@workload_selector")};
+}
+
+std::vector<Column> cron_job_columns() {
+  constexpr std::string_view containers = ".spec.jobTemplate.spec.template.spec.containers[*]";
+  return {name_column(),
+          text_column("Schedule", ".spec.schedule"),
+          text_column("Timezone", ".spec.timeZone", "<none>"),
+          text_column("Suspend", "@cron_job_suspend"),
+          {.name = "Active", .type = "integer", .source = "@cron_job_active"},
+          text_column("Last Schedule", "@cron_job_last_schedule"),
+          age_column(),
+          wide_column("Containers", std::string(containers) + ".name"),
+          wide_column("Images", std::string(containers) + ".image")};
+}
+
+std::vector<Column> autoscaler_columns() {
+  return {name_column(),
+          text_column("Reference", "@autoscaler_reference"),
+          text_column("Targets", "@autoscaler_targets"),
+          text_column("MinPods", ".spec.minReplicas", "<unset>"),
+          count_column("MaxPods", ".spec.maxReplicas"),
+          count_column("Replicas", ".status.currentReplicas"),
+          age_column()};
+}
+
+std::vector<Column> disruption_budget_columns() {
+  return {name_column(), text_column("Min Available", ".spec.minAvailable", "N/A"),
+          text_column("Max Unavailable", ".spec.maxUnavailable", "N/A"),
+          count_column("Allowed Disruptions", ".status.disruptionsAllowed"), age_column()};
+}
+
+std::vector<Column> claim_columns() {
+  return {name_column(),
+          text_column("Status", "@claim_status"),
+          text_column("Volume", ".spec.volumeName"),
+          text_column("Capacity", "@claim_capacity"),
+          text_column("Access Modes", "@claim_access_modes"),
+          text_column("StorageClass", ".spec.storageClassName"),
+          text_column("VolumeAttributesClass", ".spec.volumeAttributesClassName", "<unset>"),
+          age_column(),
+          wide_column("VolumeMode", ".spec.volumeMode", "<unset>")};
+}
+
+std::vector<Column> volume_columns() {
+  return {name_column(),
+          text_column("Capacity", ".spec.capacity.storage"),
+          text_column("Access Modes", "@volume_access_modes"),
+          text_column("Reclaim Policy", ".spec.persistentVolumeReclaimPolicy"),
+          text_column("Status", "@volume_status"),
+          text_column("Claim", "@volume_claim"),
+          text_column("StorageClass", ".spec.storageClassName"),
+          text_column("VolumeAttributesClass", ".spec.volumeAttributesClassName", "<unset>"),
+          text_column("Reason", ".status.reason"),
+          age_column(),
+          wide_column("VolumeMode", ".spec.volumeMode", "<unset>")};
+}
+
+std::vector<Column> storage_class_columns() {
+  return {name_column("@storage_class_name"),
+          text_column("Provisioner", ".provisioner"),
+          text_column("ReclaimPolicy", ".reclaimPolicy"),
+          text_column("VolumeBindingMode", ".volumeBindingMode"),
+          text_column("AllowVolumeExpansion", ".allowVolumeExpansion", "false"),
+          age_column()};
+}
+
 std::vector<Column> service_columns() {
   return {name_column(),
           text_column("Type", ".spec.type", "ClusterIP"),
@@ -114,6 +211,29 @@ std::vector<KindColumns> make_columns() {
       {"events.k8s.io", "Event", event_columns()},
       {"apps", "Deployment", deployment_columns()},
       {"apps", "ReplicaSet", replica_set_columns()},
+      {"apps", "StatefulSet", stateful_set_columns()},
+      {"apps", "DaemonSet", daemon_set_columns()},
+      {"apps",
+       "ControllerRevision",
+       {name_column(), text_column("Controller", "@revision_controller"),
+        count_column("Revision", ".revision"), age_column()}},
+      {"batch", "Job", job_columns()},
+      {"batch", "CronJob", cron_job_columns()},
+      {"autoscaling", "HorizontalPodAutoscaler", autoscaler_columns()},
+      {"policy", "PodDisruptionBudget", disruption_budget_columns()},
+      {"", "PersistentVolumeClaim", claim_columns()},
+      {"", "PersistentVolume", volume_columns()},
+      {"storage.k8s.io", "StorageClass", storage_class_columns()},
+      {"scheduling.k8s.io",
+       "PriorityClass",
+       {name_column(), count_column("Value", ".value"),
+        text_column("Global-Default", ".globalDefault", "false"), age_column(),
+        text_column("PreemptionPolicy", ".preemptionPolicy")}},
+      {"", "LimitRange", {name_column(), text_column("Created At", ".metadata.creationTimestamp")}},
+      {"",
+       "ResourceQuota",
+       {name_column(), text_column("Request", "@quota_requests"),
+        text_column("Limit", "@quota_limits"), age_column()}},
       {"", "Service", service_columns()},
       {"", "Namespace", {name_column(), text_column("Status", ".status.phase"), age_column()}},
       {"", "ConfigMap", {name_column(), count_column("Data", "@data_count"), age_column()}},

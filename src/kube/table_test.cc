@@ -126,19 +126,30 @@ TEST(Table, a_wide_pod_row_shows_where_it_runs) {
 
 // --- The other kinds ----------------------------------------------------------------------------
 
+struct KindRow {
+  std::string_view group;
+  std::string_view kind;
+  std::string_view headings;  // "": not looked at again
+  std::string_view members;   // besides metadata
+  std::string_view shown;
+};
+
+void expect_row(const KindRow& row) {
+  if (!row.headings.empty()) {
+    EXPECT_EQ(headings(columns_of(row.group, row.kind)), row.headings) << row.kind;
+  }
+  const json::object object = parse(fmt::format(
+      R"({{"metadata": {{"name": "x", "creationTimestamp": "2026-01-02T15:04:00Z"}}, {}}})",
+      row.members));
+  EXPECT_EQ(cells(row.group, row.kind, object), row.shown) << row.kind;
+}
+
 TEST(Table, every_kind_shows_upstreams_columns) {
-  struct Row {
-    std::string_view group;
-    std::string_view kind;
-    std::string_view headings;
-    std::string_view members;  // besides metadata
-    std::string_view shown;
-  };
   constexpr std::string_view workload = R"("spec": {"replicas": 3,
       "selector": {"matchLabels": {"app": "web"}}, "template": {"spec": {"containers": [
         {"name": "a", "image": "a:1"}, {"name": "b", "image": "b:1"}]}}},
       "status": {"replicas": 3, "readyReplicas": 2, "updatedReplicas": 1})";
-  const Row rows[] = {
+  const KindRow rows[] = {
       {"apps", "Deployment", "Name|Ready|Up-to-date|Available|Age|Containers*|Images*|Selector*",
        workload, "x|2/3|1|0|5s|a,b|a:1,b:1|app=web"},
       {"apps", "ReplicaSet", "Name|Desired|Current|Ready|Age|Containers*|Images*|Selector*",
@@ -208,14 +219,74 @@ TEST(Table, every_kind_shows_upstreams_columns) {
        "5s|Normal|Pulled|node||tulle|done|5s|1|x"},
       {"example.com", "Widget", "Name|Age", R"("kind": "Widget")", "x|5s"},
   };
-  for (const Row& row : rows) {
-    if (!row.headings.empty())
-      EXPECT_EQ(headings(columns_of(row.group, row.kind)), row.headings) << row.kind;
-    const json::object object = parse(fmt::format(
-        R"({{"metadata": {{"name": "x", "creationTimestamp": "2026-01-02T15:04:00Z"}}, {}}})",
-        row.members));
-    EXPECT_EQ(cells(row.group, row.kind, object), row.shown) << row.kind;
-  }
+  for (const KindRow& row : rows) expect_row(row);
+}
+
+TEST(Table, workloads_and_what_they_need_have_the_cells_that_kubectl_shows) {
+  const KindRow rows[] = {
+      {"apps", "StatefulSet", "Name|Ready|Age|Containers*|Images*",
+       R"("spec": {"replicas": 3, "template": {"spec": {"containers": [
+          {"name": "db", "image": "db:1"}]}}}, "status": {"readyReplicas": 2})",
+       "x|2/3|5s|db|db:1"},
+      {"apps", "DaemonSet",
+       "Name|Desired|Current|Ready|Up-to-date|Available|Node Selector|Age|Containers*|Images*|"
+       "Selector*",
+       R"("spec": {"selector": {"matchLabels": {"a": "1"}}, "template": {"spec": {
+          "nodeSelector": {"disk": "ssd"}, "containers": [{"name": "c", "image": "i"}]}}},
+          "status": {"desiredNumberScheduled": 2, "currentNumberScheduled": 1})",
+       "x|2|1|0|0|0|disk=ssd|5s|c|i|a=1"},
+      {"apps", "ControllerRevision", "Name|Controller|Revision|Age", R"("revision": 4)",
+       "x|<none>|4|5s"},
+      {"batch", "Job", "Name|Status|Completions|Duration|Age|Containers*|Images*|Selector*",
+       R"("spec": {"completions": 3}, "status": {"succeeded": 1,
+          "startTime": "2026-01-02T15:04:01Z"})",
+       "x|Running|1/3|4s|5s|<none>|<none>|<none>"},
+      {"batch", "Job", "",
+       R"("spec": {"parallelism": 4}, "status": {"startTime": "2026-01-02T15:04:01Z",
+          "completionTime": "2026-01-02T15:04:03Z",
+          "conditions": [{"type": "Complete", "status": "True"}]})",
+       "x|Complete|0/1 of 4|2s|5s|<none>|<none>|<none>"},
+      {"batch", "CronJob",
+       "Name|Schedule|Timezone|Suspend|Active|Last Schedule|Age|Containers*|Images*",
+       R"("spec": {"schedule": "*/5 * * * *"}, "status": {"active": [{"name": "x-1"}],
+          "lastScheduleTime": "2026-01-02T15:00:00Z"})",
+       "x|*/5 * * * *|<none>|False|1|4m5s|5s|<none>|<none>"},
+      {"autoscaling", "HorizontalPodAutoscaler",
+       "Name|Reference|Targets|MinPods|MaxPods|Replicas|Age",
+       R"("spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "minReplicas": 1,
+          "maxReplicas": 9, "metrics": [
+            {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 80}}},
+            {"type": "Pods", "pods": {"metric": {"name": "requests"},
+                                      "target": {"averageValue": "10"}}}]},
+          "status": {"currentReplicas": 2, "currentMetrics": [
+            {"type": "Resource", "resource": {"name": "cpu",
+                                              "current": {"averageUtilization": 41}}}]})",
+       "x|Deployment/web|cpu: 41%/80%, requests: <unknown>/10 (avg)|1|9|2|5s"},
+      {"policy", "PodDisruptionBudget",
+       "Name|Min Available|Max Unavailable|Allowed Disruptions|Age",
+       R"("spec": {"minAvailable": "50%"}, "status": {"disruptionsAllowed": 1})", "x|50%|N/A|1|5s"},
+      {"", "PersistentVolumeClaim",
+       "Name|Status|Volume|Capacity|Access Modes|StorageClass|VolumeAttributesClass|Age|"
+       "VolumeMode*",
+       R"("spec": {"volumeName": "pv-1", "storageClassName": "fast"}, "status": {"phase": "Bound",
+          "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce", "ReadOnlyMany"]})",
+       "x|Bound|pv-1|1Gi|RWO,ROX|fast|<unset>|5s|<unset>"},
+      {"", "PersistentVolume",
+       "Name|Capacity|Access Modes|Reclaim Policy|Status|Claim|StorageClass|"
+       "VolumeAttributesClass|Reason|Age|VolumeMode*",
+       R"("spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOncePod"],
+          "persistentVolumeReclaimPolicy": "Delete",
+          "claimRef": {"namespace": "shop", "name": "data"}}, "status": {"phase": "Bound"})",
+       "x|1Gi|RWOP|Delete|Bound|shop/data|null|<unset>|null|5s|<unset>"},
+      {"storage.k8s.io", "StorageClass",
+       "Name|Provisioner|ReclaimPolicy|VolumeBindingMode|AllowVolumeExpansion|Age",
+       R"("provisioner": "tulle.dev/local-path", "reclaimPolicy": "Delete")",
+       "x|tulle.dev/local-path|Delete|null|false|5s"},
+      {"", "ResourceQuota", "Name|Request|Limit|Age",
+       R"("status": {"hard": {"pods": "10", "limits.cpu": "4"}, "used": {"pods": "2"}})",
+       "x|pods: 2/10|limits.cpu: /4|5s"},
+  };
+  for (const KindRow& row : rows) expect_row(row);
 }
 
 TEST(Table, node_roles_come_from_its_labels) {

@@ -167,7 +167,8 @@ class RuleRun final {
     switch (rule_.check) {
       case Check::minimum:
       case Check::range:
-      case Check::greater_than: check_number(target, value); return;
+      case Check::greater_than:
+      case Check::at_least: check_number(target, value); return;
       case Check::length_max:
         if (string_or(value).size() > static_cast<std::size_t>(number_of(rule_.arguments[0]))) {
           errors_.too_long(target.field, rule_.arguments[0]);
@@ -202,10 +203,11 @@ class RuleRun final {
   void check_number(const Target& target, const json::value& value) {
     if (!value.is_int64()) return;
     std::int64_t number = value.get_int64();
-    if (rule_.check == Check::greater_than) {
+    if (rule_.check == Check::greater_than || rule_.check == Check::at_least) {
       const json::value* other = find_step(target.holder, rule_.other);
       std::int64_t bound = other != nullptr && other->is_int64() ? other->get_int64() : 0;
-      if (number <= bound) errors_.invalid(target.field, value, rule_.text);
+      if (rule_.check == Check::greater_than) ++bound;
+      if (number < bound) errors_.invalid(target.field, value, rule_.text);
       return;
     }
     std::int64_t low = number_of(rule_.arguments[0]);

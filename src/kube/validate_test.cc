@@ -28,6 +28,23 @@ constexpr std::string_view ingress = R"({"apiVersion":"networking.k8s.io/v1","ki
   "metadata":{"name":"i","namespace":"default"},"spec":{"rules":[{"host":"web.localhost","http":
   {"paths":[{"path":"/","pathType":"Prefix","backend":{"service":{"name":"web",
   "port":{"number":80}}}}]}}]}})";
+constexpr std::string_view stateful_set = R"({"apiVersion":"apps/v1","kind":"StatefulSet",
+  "metadata":{"name":"db","namespace":"default"},"spec":{"serviceName":"db",
+  "selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},
+  "spec":{"containers":[{"name":"db","image":"db:1"}]}},"volumeClaimTemplates":[
+  {"metadata":{"name":"data"},"spec":{"accessModes":["ReadWriteOnce"],
+   "resources":{"requests":{"storage":"1Gi"}}}}]}})";
+constexpr std::string_view job = R"({"apiVersion":"batch/v1","kind":"Job",
+  "metadata":{"name":"sum","namespace":"default","uid":"u1"},"spec":{"template":{
+  "spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i:1"}]}}}})";
+constexpr std::string_view autoscaler = R"({"apiVersion":"autoscaling/v2",
+  "kind":"HorizontalPodAutoscaler","metadata":{"name":"web","namespace":"default"},"spec":{
+  "scaleTargetRef":{"kind":"Deployment","name":"web"},"maxReplicas":5}})";
+constexpr std::string_view budget = R"({"apiVersion":"policy/v1","kind":"PodDisruptionBudget",
+  "metadata":{"name":"web","namespace":"default"},"spec":{"minAvailable":1}})";
+constexpr std::string_view claim = R"({"apiVersion":"v1","kind":"PersistentVolumeClaim",
+  "metadata":{"name":"data","namespace":"default"},"spec":{"accessModes":["ReadWriteOnce"],
+  "resources":{"requests":{"storage":"1Gi"}}}})";
 constexpr std::string_view config = R"({"apiVersion":"v1","kind":"ConfigMap",
   "metadata":{"name":"c","namespace":"default"},"data":{"a":"1"}})";
 
@@ -218,6 +235,73 @@ constexpr std::string_view pod_rule =
     "additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set "
     "to 1 if it was previously negative)";
 
+TEST_F(Validation, mistakes_in_workloads_and_their_limits_are_told) {
+  const Row rows[] = {
+      {stateful_set, "", "", {}},
+      {job, "", "", {}},
+      {autoscaler, "", "", {}},
+      {budget, "", "", {}},
+      {claim, "", "", {}},
+      {stateful_set,
+       "/spec/updateStrategy",
+       R"({"type":"OnDelete","rollingUpdate":{"partition":1}})",
+       {"spec.updateStrategy.rollingUpdate: Forbidden: only allowed for updateStrategy "
+        "'RollingUpdate'"}},
+      {stateful_set,
+       "/spec/podManagementPolicy",
+       R"("Random")",
+       {R"(spec.podManagementPolicy: Unsupported value: "Random": supported values: )"
+        R"("OrderedReady", "Parallel")"}},
+      {job,
+       "/spec/template/spec/restartPolicy",
+       R"("Always")",
+       {R"(spec.template.spec.restartPolicy: Unsupported value: "Always": supported values: )"
+        R"("Never", "OnFailure")"}},
+      {job, "/spec/completionMode", R"("Indexed")", {}},
+      {job,
+       "/spec/backoffLimitPerIndex",
+       "1",
+       {"spec.backoffLimitPerIndex: Forbidden: requires indexed completion mode"}},
+      {autoscaler,
+       "/spec/minReplicas",
+       "6",
+       {"spec.maxReplicas: Invalid value: 5: must be greater than or equal to `minReplicas`"}},
+      {autoscaler,
+       "/spec/metrics",
+       R"([{"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization"}}}])",
+       {"spec.metrics[0].resource.target.averageUtilization: Required value: must set a target "
+        "utilization"}},
+      {budget,
+       "/spec/maxUnavailable",
+       R"("half")",
+       {"spec.minAvailable: Forbidden: minAvailable and maxUnavailable cannot be both set",
+        R"(spec.maxUnavailable: Invalid value: "half": a valid percent string must be a numeric )"
+        "string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is "
+        "'[0-9]+%')"}},
+      {claim,
+       "/spec/accessModes",
+       "[]",
+       {"spec.accessModes: Required value: at least 1 access mode is required"}},
+      {claim, "/spec/resources", "{}", {"spec.resources.requests: Required value"}},
+      {claim,
+       "/spec/resources/requests",
+       R"({"cpu":"1"})",
+       {"spec.resources.requests.storage: Required value"}},
+  };
+  for (const Row& row : rows) {
+    const json::object object = prepared(changed(row.base, row.pointer, row.value));
+    EXPECT_THAT(errors(object), ElementsAreArray(row.errors)) << row.pointer << row.value;
+  }
+}
+
+constexpr std::string_view stateful_set_rule =
+    "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', "
+    "'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' "
+    "and 'minReadySeconds' are forbidden";
+constexpr std::string_view claim_rule =
+    "spec: Forbidden: spec is immutable after creation except resources.requests and "
+    "volumeAttributesClassName for bound claims";
+
 TEST_F(Validation, what_may_not_change_does_not) {
   const Row rows[] = {
       {deployment, "/spec/replicas", "5", {}},
@@ -231,6 +315,12 @@ TEST_F(Validation, what_may_not_change_does_not) {
       {pod, "/spec/containers/0/command", R"(["x"])", {std::string(pod_rule)}},
       {config, "/data/a", R"("2")", {}},
       {service, "/spec/clusterIP", R"("10.96.0.7")", {}},
+      {stateful_set, "/spec/replicas", "5", {}},
+      {stateful_set, "/spec/serviceName", R"("other")", {std::string(stateful_set_rule)}},
+      {job, "/spec/backoffLimit", "5", {}},
+      {job, "/spec/completions", "5", {"spec.completions: Invalid value: 5: field is immutable"}},
+      {claim, "/spec/volumeName", R"("pv-1")", {}},
+      {claim, "/spec/volumeMode", R"("Block")", {std::string(claim_rule)}},
   };
   for (const Row& row : rows) {
     json::object old = prepared(json::parse(row.base));

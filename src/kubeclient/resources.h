@@ -16,6 +16,24 @@ inline constexpr Resource kServiceAccounts{"", "v1", "serviceaccounts", "Service
 inline constexpr Resource kEvents{"", "v1", "events", "Event"};
 inline constexpr Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
 inline constexpr Resource kReplicaSets{"apps", "v1", "replicasets", "ReplicaSet"};
+inline constexpr Resource kStatefulSets{"apps", "v1", "statefulsets", "StatefulSet"};
+inline constexpr Resource kDaemonSets{"apps", "v1", "daemonsets", "DaemonSet"};
+inline constexpr Resource kControllerRevisions{"apps", "v1", "controllerrevisions",
+                                               "ControllerRevision"};
+inline constexpr Resource kJobs{"batch", "v1", "jobs", "Job"};
+inline constexpr Resource kCronJobs{"batch", "v1", "cronjobs", "CronJob"};
+inline constexpr Resource kAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
+                                       "HorizontalPodAutoscaler"};
+inline constexpr Resource kDisruptionBudgets{"policy", "v1", "poddisruptionbudgets",
+                                             "PodDisruptionBudget"};
+inline constexpr Resource kPersistentVolumes{"", "v1", "persistentvolumes", "PersistentVolume",
+                                             false};
+inline constexpr Resource kPersistentVolumeClaims{"", "v1", "persistentvolumeclaims",
+                                                  "PersistentVolumeClaim"};
+inline constexpr Resource kStorageClasses{"storage.k8s.io", "v1", "storageclasses", "StorageClass",
+                                          false};
+inline constexpr Resource kLimitRanges{"", "v1", "limitranges", "LimitRange"};
+inline constexpr Resource kResourceQuotas{"", "v1", "resourcequotas", "ResourceQuota"};
 inline constexpr Resource kEndpointSlices{"discovery.k8s.io", "v1", "endpointslices",
                                           "EndpointSlice"};
 inline constexpr Resource kIngresses{"networking.k8s.io", "v1", "ingresses", "Ingress"};
