@@ -1,5 +1,6 @@
 #include "apiserver/api_server.h"
 
+#include "apiserver/evict.h"
 #include "apiserver/list_query.h"
 #include "apiserver/read.h"
 #include "apiserver/remove.h"

@@ -26,37 +26,6 @@ constexpr std::string_view foreground_finalizer = "foregroundDeletion";
 constexpr std::string_view orphan_finalizer = "orphan";
 constexpr std::int64_t pod_grace_default_seconds = 30;
 
-// metav1.DeleteOptions, from the body or the query.
-struct DeleteOptions {
-  std::optional<std::int64_t> grace_seconds;
-  std::string propagation_policy;  // "": whatever the finalizers say
-  std::string uid;                 // preconditions
-  std::string resource_version;
-  bool dry_run = false;
-};
-
-kube::ApiResult<void> read_body(const json::object& body, DeleteOptions& options) {
-  if (const json::value* grace = body.if_contains("gracePeriodSeconds")) {
-    if (!grace->is_null()) options.grace_seconds = kube::integer_at(body, "gracePeriodSeconds");
-  }
-  if (body.contains("propagationPolicy")) {
-    options.propagation_policy = kube::string_at(body, "propagationPolicy");
-  }
-  if (const json::value* orphan = body.if_contains("orphanDependents");
-      orphan && orphan->is_bool()) {
-    options.propagation_policy = orphan->get_bool() ? "Orphan" : "Background";
-  }
-  options.uid = kube::string_at(body, "preconditions.uid");
-  options.resource_version = kube::string_at(body, "preconditions.resourceVersion");
-  std::vector<std::string_view> dry_run;
-  for (const json::value& value : kube::array_at(body, "dryRun")) {
-    dry_run.push_back(kube::string_or(value));
-  }
-  TRY(bool dry, parse_dry_run(dry_run));
-  options.dry_run = options.dry_run || dry;
-  return {};
-}
-
 kube::ApiResult<DeleteOptions> parse_delete_options(Context& context, const ApiRequest& request) {
   DeleteOptions options;
   TRY(options.dry_run, parse_dry_run(request.query.get_all("dryRun")));
@@ -73,7 +42,8 @@ kube::ApiResult<DeleteOptions> parse_delete_options(Context& context, const ApiR
   std::vector<std::string> duplicates;
   TRY(json::value document,
       decode_body(context.scheme, request.content_type, request.body, duplicates));
-  if (const json::object* body = document.if_object()) TRY_VOID(read_body(*body, options));
+  if (const json::object* body = document.if_object())
+    TRY_VOID(read_delete_options(*body, options));
   std::string_view policy = options.propagation_policy;
   if (!policy.empty() && policy != "Foreground" && policy != "Background" && policy != "Orphan") {
     return kube::invalid("meta.k8s.io", "DeleteOptions", "",
@@ -142,9 +112,32 @@ json::object begin_deletion(Context& context, const Call& call, const DeleteOpti
   return object;
 }
 
-// Deletes one object, or begins to.
-rt::Task<kube::ApiResult<Outcome>> remove(Context& context, const Call& call,
-                                          const DeleteOptions& options) {
+}  // namespace
+
+kube::ApiResult<void> read_delete_options(const json::object& body, DeleteOptions& options) {
+  if (const json::value* grace = body.if_contains("gracePeriodSeconds")) {
+    if (!grace->is_null()) options.grace_seconds = kube::integer_at(body, "gracePeriodSeconds");
+  }
+  if (body.contains("propagationPolicy")) {
+    options.propagation_policy = kube::string_at(body, "propagationPolicy");
+  }
+  if (const json::value* orphan = body.if_contains("orphanDependents");
+      orphan && orphan->is_bool()) {
+    options.propagation_policy = orphan->get_bool() ? "Orphan" : "Background";
+  }
+  options.uid = kube::string_at(body, "preconditions.uid");
+  options.resource_version = kube::string_at(body, "preconditions.resourceVersion");
+  std::vector<std::string_view> dry_run;
+  for (const json::value& value : kube::array_at(body, "dryRun")) {
+    dry_run.push_back(kube::string_or(value));
+  }
+  TRY(bool dry, parse_dry_run(dry_run));
+  options.dry_run = options.dry_run || dry;
+  return {};
+}
+
+rt::Task<kube::ApiResult<Outcome>> remove_object(Context& context, const Call& call,
+                                                 DeleteOptions options) {
   CO_TRY_VOID(admit_deletion(call));
   CO_TRY(Live live, live_object(context, call));
   CO_TRY_VOID(check_preconditions(call, options, *live.document));
@@ -168,11 +161,9 @@ rt::Task<kube::ApiResult<Outcome>> remove(Context& context, const Call& call,
   co_return Outcome{.document = std::move(put.document), .item = std::move(put.item)};
 }
 
-}  // namespace
-
 rt::Task<kube::ApiResult<ApiResponse>> delete_object(Context& context, const Call& call) {
   CO_TRY(DeleteOptions options, parse_delete_options(context, call.request));
-  CO_TRY(Outcome outcome, co_await remove(context, call, options));
+  CO_TRY(Outcome outcome, co_await remove_object(context, call, options));
   // Upstream shows a pod even when it is gone.
   if (!outcome.removed || is_pod(*call.kind)) {
     co_return show_outcome(context, call, 200, outcome, {});
@@ -197,7 +188,7 @@ rt::Task<kube::ApiResult<ApiResponse>> delete_collection(Context& context, const
     Call one = call;
     one.namespace_ = item->key.namespace_;
     one.name = item->key.name;
-    auto outcome = co_await remove(context, one, options);
+    auto outcome = co_await remove_object(context, one, options);
     if (outcome) removed.push_back(*outcome->document);
     if (!outcome && !outcome.error().is(kube::Reason::not_found)) co_return outcome.error();
   }
@@ -206,18 +197,6 @@ rt::Task<kube::ApiResult<ApiResponse>> delete_collection(Context& context, const
                     {"metadata", {{"resourceVersion", std::to_string(context.store.revision())}}},
                     {"items", std::move(removed)}};
   co_return json_response(200, list);
-}
-
-rt::Task<kube::ApiResult<ApiResponse>> evict_pod(Context& context, const Call& call) {
-  std::vector<std::string> duplicates;
-  DeleteOptions options;
-  CO_TRY(json::value document,
-         decode_body(context.scheme, call.request.content_type, call.request.body, duplicates));
-  if (const json::object* eviction = document.if_object()) {
-    CO_TRY_VOID(read_body(kube::object_at(*eviction, "deleteOptions"), options));
-  }
-  CO_TRY_VOID(co_await remove(context, call, options));
-  co_return json_response(201, kube::success_status({}));
 }
 
 }  // namespace tulle::apiserver

@@ -1,6 +1,7 @@
 #include "controllers/manager.h"
 
 #include "controllers/deployment.h"
+#include "controllers/disruption.h"
 #include "controllers/endpoints.h"
 #include "controllers/front_door.h"
 #include "controllers/garbage.h"
@@ -59,6 +60,7 @@ struct Manager::Parts {
     for (const auto& cache : shared.caches) co_await cache->synced();
     tasks.spawn(replica_set_controller.run());
     tasks.spawn(deployment_controller.run());
+    tasks.spawn(disruption_controller.run());
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
@@ -69,6 +71,7 @@ struct Manager::Parts {
   Shared shared;
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
+  DisruptionController disruption_controller{shared};
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};

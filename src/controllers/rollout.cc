@@ -12,21 +12,6 @@ namespace tulle::controllers {
 
 namespace {
 
-enum class Round : std::uint8_t { up, down };
-
-// An IntOrString: 3 or "25%".
-std::int64_t scaled(const boost::json::value* value, std::int64_t total, Round round) {
-  constexpr std::int64_t kDefaultPercent = 25;
-  std::int64_t percent = kDefaultPercent;
-  if (value != nullptr) {
-    if (value->is_int64() || value->is_uint64()) return value->to_number<std::int64_t>();
-    const std::string_view text = kube::string_or(*value);
-    std::from_chars(text.data(), text.data() + text.size(), percent);
-  }
-  constexpr std::int64_t kWhole = 100;
-  return (total * percent + (round == Round::up ? kWhole - 1 : 0)) / kWhole;
-}
-
 std::int64_t total_spec(const std::vector<SetSize>& sets) {
   return std::accumulate(sets.begin(), sets.end(), std::int64_t{0},
                          [](std::int64_t sum, const SetSize& set) { return sum + set.spec; });
@@ -34,11 +19,21 @@ std::int64_t total_spec(const std::vector<SetSize>& sets) {
 
 }  // namespace
 
+std::int64_t scaled(const boost::json::value* value, std::int64_t total, Round round,
+                    std::string_view fallback) {
+  if (value != nullptr && value->is_number()) return value->to_number<std::int64_t>();
+  const std::string_view text = value == nullptr ? fallback : kube::string_or(*value, fallback);
+  std::int64_t percent = 0;
+  std::from_chars(text.data(), text.data() + text.size(), percent);
+  constexpr std::int64_t kWhole = 100;
+  return (total * percent + (round == Round::up ? kWhole - 1 : 0)) / kWhole;
+}
+
 RolloutLimits rollout_limits(const boost::json::object& deployment, std::int64_t replicas) {
   const auto& strategy = kube::object_at(deployment, "spec.strategy.rollingUpdate");
   RolloutLimits limits{
-      .surge = scaled(strategy.if_contains("maxSurge"), replicas, Round::up),
-      .unavailable = scaled(strategy.if_contains("maxUnavailable"), replicas, Round::down)};
+      .surge = scaled(strategy.if_contains("maxSurge"), replicas, Round::up, "25%"),
+      .unavailable = scaled(strategy.if_contains("maxUnavailable"), replicas, Round::down, "25%")};
   if (limits.surge == 0 && limits.unavailable == 0) limits.unavailable = 1;
   limits.unavailable = std::min(limits.unavailable, replicas);
   return limits;

@@ -5,9 +5,16 @@
 #include <boost/json/fwd.hpp>
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace tulle::controllers {
+
+enum class Round : std::uint8_t { up, down };
+
+// An IntOrString, 3 or "25%" of `total`; `fallback` is a percentage for one that is absent (null).
+std::int64_t scaled(const boost::json::value* value, std::int64_t total, Round round,
+                    std::string_view fallback);
 
 struct RolloutLimits {
   std::int64_t surge = 0;        // pods above the wanted number
