@@ -29,6 +29,14 @@ std::string kubernetes_service(const IpAddress& address, std::uint16_t target) {
   return codec::to_json(service);
 }
 
+// Those that Kubernetes has of itself (scheduling/v1).
+struct SystemPriority {
+  std::string_view name;
+  std::int64_t value;
+};
+constexpr SystemPriority system_priorities[] = {{"system-cluster-critical", 2'000'000'000},
+                                                {"system-node-critical", 2'000'001'000}};
+
 }  // namespace
 
 rt::Task<kube::ApiResult<void>> ApiServer::bootstrap() {
@@ -39,6 +47,12 @@ rt::Task<kube::ApiResult<void>> ApiServer::bootstrap() {
   std::uint16_t port = address ? address->port : https_port;
   CO_TRY_VOID(co_await create_if_absent("/api/v1/namespaces/default/services",
                                         kubernetes_service(options_.kubernetes_address, port)));
+  for (const SystemPriority& priority : system_priorities) {
+    CO_TRY_VOID(co_await create_if_absent(
+        "/apis/scheduling.k8s.io/v1/priorityclasses",
+        codec::to_json(
+            json::object{{"metadata", {{"name", priority.name}}}, {"value", priority.value}})));
+  }
   background_.spawn(expire_events(context_));
   bootstrapped_ = true;
   co_return kube::ApiResult<void>();

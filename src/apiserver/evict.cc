@@ -31,20 +31,16 @@ kube::KindRef budget_kind(Context& context) {
 // The budgets of the pod's namespace that select it. A budget without a selector selects nothing.
 std::vector<Budget> budgets_of(Context& context, const json::object& pod) {
   const kube::KindRef kind = budget_kind(context);
-  const std::string bucket = Objects::bucket(*kind);
-  auto listing = context.store.list({.bucket = bucket, .namespace_ = kube::namespace_of(pod)});
   std::vector<Budget> found;
-  if (!listing) return found;
-  found.reserve(listing->items.size());
-  for (const store::ItemRef& item : listing->items) {
-    const store::ItemRef live = context.store.head(item->key);
-    if (!live) continue;
-    DocumentRef document = context.objects.document(*kind, live);
+  const auto items = context.store.heads(Objects::bucket(*kind), kube::namespace_of(pod));
+  found.reserve(items.size());
+  for (const store::ItemRef& item : items) {
+    DocumentRef document = context.objects.document(*kind, item);
     const json::object* selector = kube::find_object(*document, "spec.selector");
     if (selector == nullptr) continue;
     const auto parsed = kube::Selector::from_label_selector(*selector);
     if (!parsed || !parsed->matches(kube::labels_of(pod))) continue;
-    found.push_back({.item = live, .document = std::move(document)});
+    found.push_back({.item = item, .document = std::move(document)});
   }
   return found;
 }

@@ -1,6 +1,7 @@
 #include "apiserver/write.h"
 
 #include "apiserver/admission.h"
+#include "apiserver/limits.h"
 #include "apiserver/negotiate.h"
 #include "apiserver/read.h"
 #include "apiserver/strategy.h"
@@ -65,21 +66,28 @@ kube::ApiResult<void> check_versions(const Call& call, const json::object& live,
   return {};
 }
 
+void release(Context& context, const Call& call, const store::Key& key) {
+  if (is_service(*call.kind)) context.services.release(key);
+}
+
+kube::ApiResult<void> check(Context& context, const Call& call, const json::object* old,
+                            const json::object& object) {
+  auto causes = kube::validate(*call.kind, object, old);
+  if (causes.empty()) return admit_by_limits(context, call, old, object);
+  return kube::invalid(call.kind->group, call.kind->kind, kube::name_of(object), std::move(causes));
+}
+
 // Defaults, allocations and validation of a document whose identity is settled.
 kube::ApiResult<void> complete(Context& context, const Call& call, const store::Key& key,
                                const json::object* old, json::object& object) {
   json::value document(std::move(object));
   kube::apply_defaults(*call.kind->schema, document);
   object = std::move(document.get_object());
+  if (is_pod(*call.kind) && old == nullptr) TRY_VOID(complete_pod(context, object));
   if (is_service(*call.kind)) TRY_VOID(context.services.admit(key, old, object));
-  auto causes = kube::validate(*call.kind, object, old);
-  if (causes.empty()) return {};
-  if (is_service(*call.kind)) context.services.release(key);
-  return kube::invalid(call.kind->group, call.kind->kind, kube::name_of(object), std::move(causes));
-}
-
-void release(Context& context, const Call& call, const store::Key& key) {
-  if (is_service(*call.kind)) context.services.release(key);
+  auto checked = check(context, call, old, object);
+  if (!checked) release(context, call, key);
+  return checked;
 }
 
 struct Creation {

@@ -6,6 +6,7 @@
 #include "controllers/front_door.h"
 #include "controllers/garbage.h"
 #include "controllers/namespaces.h"
+#include "controllers/quota.h"
 #include "controllers/replica_set.h"
 #include "controllers/traffic_policy.h"
 
@@ -64,6 +65,7 @@ struct Manager::Parts {
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
+    tasks.spawn(quota_controller.run());
     tasks.spawn(front_door.run());
     tasks.spawn(traffic_policy_controller.run());
   }
@@ -75,6 +77,7 @@ struct Manager::Parts {
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};
+  QuotaController quota_controller{shared};
   NamespaceController namespace_controller;
   FrontDoorController front_door;
   rt::Scope tasks{shared.loop};

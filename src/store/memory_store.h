@@ -12,6 +12,9 @@ class MemoryStore final : public Store {
   Revision revision() const override { return state_.revision(); }
   ItemRef get(const Key& key) const override { return state_.get(key); }
   ItemRef head(const Key& key) const override { return state_.head(key); }
+  std::vector<ItemRef> heads(std::string_view bucket, std::string_view namespace_) const override {
+    return state_.heads(bucket, namespace_);
+  }
   Result<Listing> list(const ListOptions& options) const override { return state_.list(options); }
   Result<std::unique_ptr<Watch>> watch(const WatchOptions& options) override {
     return state_.watch(options);

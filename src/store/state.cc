@@ -77,6 +77,32 @@ ItemRef State::head(const Key& key) const {
   return staged->second->deleted ? nullptr : staged->second->item;
 }
 
+std::vector<ItemRef> State::heads(std::string_view bucket, std::string_view namespace_) const {
+  std::map<std::string_view, ItemRef> by_name;
+  if (const auto found = buckets_.find(bucket); found != buckets_.end()) {
+    const Items& items = found->second.items;
+    for (auto item = items.lower_bound(NameView(namespace_, ""));
+         item != items.end() && item->first.first == namespace_; ++item) {
+      by_name.emplace(item->first.second, item->second);
+    }
+  }
+  const Key first{.bucket = std::string(bucket), .namespace_ = std::string(namespace_), .name = {}};
+  for (auto staged = staged_.lower_bound(first);
+       staged != staged_.end() && staged->first.bucket == bucket &&
+       staged->first.namespace_ == namespace_;
+       ++staged) {
+    if (staged->second->deleted) {
+      by_name.erase(staged->first.name);
+    } else {
+      by_name.insert_or_assign(staged->first.name, staged->second->item);
+    }
+  }
+  std::vector<ItemRef> heads;
+  heads.reserve(by_name.size());
+  for (auto& [name, item] : by_name) heads.push_back(std::move(item));
+  return heads;
+}
+
 Result<Listing> State::list(const ListOptions& options) const {
   Listing listing{.items = {}, .revision = options.at == 0 ? revision_ : options.at};
   auto found = buckets_.find(options.bucket);

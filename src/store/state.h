@@ -26,6 +26,7 @@ class State final {
   Revision head_revision() const { return head_revision_; }
   ItemRef get(const Key& key) const;
   ItemRef head(const Key& key) const;
+  std::vector<ItemRef> heads(std::string_view bucket, std::string_view namespace_) const;
   Result<Listing> list(const ListOptions& options) const;
   Result<std::unique_ptr<Watch>> watch(const WatchOptions& options);
 

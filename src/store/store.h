@@ -106,6 +106,9 @@ class Store {
   // As get(), but with the writes that are not durable yet: what a new write must be based on. It
   // must not be shown to anybody before a later put() or flush() succeeded.
   virtual ItemRef head(const Key& key) const = 0;
+  // What head() gives for every key of one namespace, in order of name.
+  virtual std::vector<ItemRef> heads(std::string_view bucket,
+                                     std::string_view namespace_) const = 0;
   virtual Result<Listing> list(const ListOptions& options) const = 0;
   // Must not outlive the store.
   virtual Result<std::unique_ptr<Watch>> watch(const WatchOptions& options) = 0;

@@ -1,5 +1,6 @@
 #include "store/memory_store.h"
 #include "store/sqlite_store.h"
+#include "store/state.h"
 
 #include "rt/combine.h"
 #include "rt/epoll_driver.h"
@@ -133,6 +134,28 @@ TEST_P(StoreTest, a_list_is_ordered_and_may_continue_or_look_back) {
   EXPECT_THAT(list({.bucket = "/nodes"}), ElementsAre());
 }
 
+TEST(StateTest, heads_are_what_is_durable_and_what_is_on_its_way) {
+  rt::SimDriver driver;
+  rt::Loop loop(driver);
+  State state(loop);
+  const auto write = [&](std::string name, bool erase) {
+    return *state.stage(
+        {"/pods", "a", std::move(name)}, Expected::anything(),
+        [](Revision revision) { return std::to_string(revision); }, erase);
+  };
+  for (const char* name : {"kept", "changed", "erased"}) state.publish(write(name, false));
+  write("changed", false);
+  write("erased", true);
+  write("new", false);
+  std::vector<std::string> heads;
+  for (const ItemRef& item : state.heads("/pods", "a")) {
+    heads.push_back(item->key.name + "@" + item->value);
+  }
+  EXPECT_THAT(heads, ElementsAre("changed@4", "kept@1", "new@6"));
+  EXPECT_TRUE(state.heads("/pods", "b").empty());
+  EXPECT_TRUE(state.heads("/secrets", "a").empty());
+}
+
 TEST_P(StoreTest, a_watch_sees_every_event_after_its_revision_in_order) {
   put("a/x", "one");
   auto all = store_->watch({.bucket = "/pods", .from = 0});
@@ -192,6 +215,7 @@ TEST_P(StoreTest, the_log_is_bounded_in_bytes_too) {
 
 TEST_P(StoreTest, many_writes_at_once_keep_their_order) {
   std::vector<rt::Task<Result<ItemRef>>> writes;
+  writes.reserve(100);
   for (int i = 0; i < 100; ++i) {
     writes.push_back(store_->put(key("a/x"), Expected::anything(), render(std::to_string(i))));
   }
