@@ -25,6 +25,13 @@ rt::Task<kube::ApiResult<void>> fetch(Node& node, kubeclient::Resource resource,
 
 }  // namespace
 
+PodPlace place_of(const Node& node, const boost::json::object& pod) {
+  return {.data_dir = node.options.data_dir,
+          .namespace_ = std::string(kube::namespace_of(pod)),
+          .name = std::string(kube::name_of(pod)),
+          .uid = std::string(kube::uid_of(pod))};
+}
+
 rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::ObjectPtr pod) {
   const ReferenceNames names = references_of(*pod);
   const std::string namespace_(kube::namespace_of(*pod));

@@ -74,6 +74,8 @@ inline rt::Task<bool> pause_or_stop(PodContext& context, Duration pause) {
   co_return context.stopping.is_set();
 }
 
+PodPlace place_of(const Node& node, const boost::json::object& pod);
+
 // All config maps and secrets that the pod refers to.
 rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::ObjectPtr pod);
 

@@ -32,6 +32,7 @@ rt::Task<void> PodStreamServer::handle(http::Request& request, http::Exchange& e
       .node = node_, .pod = target.pod, .query = *query, .request = request, .exchange = exchange};
   if (target.subresource == "log") co_return co_await serve_log(stream);
   if (target.subresource == "exec") co_return co_await serve_exec(stream, random_);
+  if (target.subresource == "portforward") co_return co_await serve_port_forward(stream, random_);
   kube::ApiStatus status;
   status.code = 501;
   status.reason = kube::Reason::unknown;

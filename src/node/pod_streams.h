@@ -1,4 +1,4 @@
-// The subresources of pods that are streams: log and exec; attach and portforward are refused.
+// The subresources of pods that are streams: log, exec and portforward; attach is refused.
 #pragma once
 
 #include "base/random.h"

@@ -31,13 +31,6 @@ constexpr Duration kWriteRetry = std::chrono::milliseconds(200);
 // Changes that come together are told together.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(5);
 
-PodPlace place_of(const Node& node, const json::object& pod) {
-  return {.data_dir = node.options.data_dir,
-          .namespace_ = std::string(kube::namespace_of(pod)),
-          .name = std::string(kube::name_of(pod)),
-          .uid = std::string(kube::uid_of(pod))};
-}
-
 int number_in(const std::string& text) {
   int number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);

@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "kube/object.h"
+#include "node/pod_context.h"
 
 #include <boost/json.hpp>
 
@@ -21,7 +22,7 @@ kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
     }
   }
   const std::string_view pod = kube::name_of(*request.pod);
-  const std::string wanted(request.query.get_or("container", ""));
+  std::string wanted(request.query.get_or("container", ""));
   if (wanted.empty()) {
     if (names.size() == 1) return names.front();
     std::string all;
@@ -34,12 +35,7 @@ kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
 }
 
 kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::string& container) {
-  RunPlace place{.pod = {.data_dir = request.node.options.data_dir,
-                         .namespace_ = std::string(kube::namespace_of(*request.pod)),
-                         .name = std::string(kube::name_of(*request.pod)),
-                         .uid = std::string(kube::uid_of(*request.pod))},
-                 .container = container,
-                 .number = -1};
+  RunPlace place{.pod = place_of(request.node, *request.pod), .container = container, .number = -1};
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(place.pod.runs(container), error)) {
     const std::string name = entry.path().filename();

@@ -27,5 +27,6 @@ kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::st
 
 rt::Task<void> serve_log(StreamRequest request);
 rt::Task<void> serve_exec(StreamRequest request, Random& random);
+rt::Task<void> serve_port_forward(StreamRequest request, Random& random);
 
 }  // namespace tulle::node
