@@ -62,8 +62,8 @@ class Agent final {
   // or table of ours is left. Containers get SIGTERM and a few seconds.
   rt::Task<void> stop();
 
-  // Answers /api/v1/namespaces/NAMESPACE/pods/POD/SUBRESOURCE of a pod that exists: log, exec and
-  // portforward; 501 for attach. `request` and `exchange` must outlive the task.
+  // Answers /api/v1/namespaces/NAMESPACE/pods/POD/SUBRESOURCE of a pod that exists: log, exec,
+  // attach and portforward. `request` and `exchange` must outlive the task.
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange, std::string namespace_,
                         std::string pod, std::string subresource);
 

@@ -67,15 +67,17 @@ std::optional<ContainerEnd> read_end(const RunPlace& place) {
   return end;
 }
 
-rt::Task<Result<std::unique_ptr<Container>>> Container::start(Node& node, RunPlace place) {
+rt::Task<Result<std::unique_ptr<Container>>> Container::start(Node& node, RunPlace place,
+                                                              ShimStreams streams) {
   std::unique_ptr<Container> container(new Container(node, std::move(place)));
   const RunPlace& at = container->place_;
-  CO_TRY(const rt::CommandOutput output,
-         co_await rt::run_command(
-             node.loop, node.driver,
-             {.arguments = {node.options.executable, "shim", node.runtime.program(),
-                            node.runtime.root(), at.bundle(), at.id(), at.log()},
-              .own_process_group = true}));
+  CO_TRY(
+      const rt::CommandOutput output,
+      co_await rt::run_command(
+          node.loop, node.driver,
+          {.arguments = {node.options.executable, "shim", node.runtime.program(),
+                         node.runtime.root(), at.bundle(), at.id(), at.log(), to_argument(streams)},
+           .own_process_group = true}));
   if (!output.status.success()) {
     co_return fail(Code::unavailable,
                    output.errors.empty() ? "the shim could not be run" : first_line(output.errors));

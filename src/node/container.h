@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "node/node.h"
 #include "node/places.h"
+#include "node/shim.h"
 #include "rt/process.h"
 
 #include <memory>
@@ -28,7 +29,8 @@ std::string read_start(const RunPlace& place);
 class Container final {
  public:
   // Starts what the bundle describes. Error: what the runtime said; nothing is left running then.
-  static rt::Task<Result<std::unique_ptr<Container>>> start(Node& node, RunPlace place);
+  static rt::Task<Result<std::unique_ptr<Container>>> start(Node& node, RunPlace place,
+                                                            ShimStreams streams);
   // Takes over a run whose shim lives. Error: not_found.
   static Result<std::unique_ptr<Container>> adopt(Node& node, RunPlace place);
 

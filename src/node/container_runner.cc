@@ -70,6 +70,12 @@ std::string seconds_text(Duration duration) {
   return fmt::format("{}m{}s", seconds / 60, seconds % 60);
 }
 
+ShimStreams streams_of(const json::object& spec) {
+  return {.input = kube::bool_at(spec, "stdin"),
+          .input_once = kube::bool_at(spec, "stdinOnce"),
+          .terminal = kube::bool_at(spec, "tty")};
+}
+
 // Mounts the root and writes what the runtime reads. Blocking.
 Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& spec,
                           const RunPlace& place, const Image& image,
@@ -219,7 +225,7 @@ rt::Task<ContainerRunner::Started> ContainerRunner::start() {
   view_.image_id = image->id;
   view_.container_id = "tulle://" + place.id();
   stop_signal_ = image->config.stop_signal;
-  auto container = co_await Container::start(context_.node, place);
+  auto container = co_await Container::start(context_.node, place, streams_of(spec_));
   forget_old_runs();
   if (!container) {
     co_await remove_remains(context_.node, place);

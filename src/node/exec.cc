@@ -1,10 +1,7 @@
-// GET .../pods/NAME/exec as a WebSocket: v5.channel.k8s.io and v4.channel.k8s.io. Binary messages,
-// whose first byte is a channel: 0 stdin, 1 stdout, 2 stderr, 3 the final Status, 4 the terminal's
-// size, 255 (v5) the end of the channel that the second byte names.
+// GET .../pods/NAME/exec as a WebSocket with the messages of channels.h.
 #include "base/format.h"
-#include "codec/json.h"
-#include "http/websocket.h"
 #include "kube/object.h"
+#include "node/channels.h"
 #include "node/container_command.h"
 #include "node/stream_request.h"
 #include "rt/combine.h"
@@ -13,7 +10,6 @@
 
 #include <fcntl.h>
 #include <pty.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <array>
@@ -26,17 +22,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view kProtocols[] = {"v5.channel.k8s.io", "v4.channel.k8s.io"};
 // What may be left in the pipes when the command has ended, held by its own children.
 constexpr Duration kDrainTime = std::chrono::milliseconds(200);
-
-enum Channel : char { kInput = 0, kOutput = 1, kErrors = 2, kStatus = 3, kResize = 4 };
-constexpr unsigned char kCloseChannel = 255;
-
-bool flag_in(const codec::Query& query, std::string_view name) {
-  const std::string_view text = query.get_or(name, "false");
-  return text == "true" || text == "1";
-}
 
 // Our ends and the command's ends of what is its stdin, stdout and stderr.
 struct CommandStreams {
@@ -103,42 +90,30 @@ rt::Task<void> send_output(http::WebSocket& socket, net::Stream& from, Channel c
   }
 }
 
-void resize(std::string_view text, CommandStreams& streams, ContainerCommand& command) {
-  const auto parsed = codec::parse_json(text);
-  if (!parsed || !streams.terminal) return;
-  const json::object& size = kube::object_or_empty(*parsed);
-  const winsize window{.ws_row = static_cast<unsigned short>(kube::integer_at(size, "Height")),
-                       .ws_col = static_cast<unsigned short>(kube::integer_at(size, "Width")),
-                       .ws_xpixel = 0,
-                       .ws_ypixel = 0};
-  ::ioctl(streams.terminal.get(), TIOCSWINSZ, &window);
-  command.signal_runtime(SIGWINCH);
-}
-
 // Until the client goes.
 rt::Task<void> take_input(http::WebSocket& socket, CommandStreams& streams,
                           ContainerCommand& command) {
   for (;;) {
     const auto message = co_await socket.receive();
     if (!message) co_return;
-    const std::string_view bytes = message->payload;
-    if (bytes.empty()) continue;
-    const auto channel = static_cast<unsigned char>(bytes[0]);
+    const auto said = parse_channel_message(message->payload);
+    if (!said) continue;
     net::Stream* to = streams.terminal ? streams.output.get() : streams.input.get();
-    if (channel == kInput && bytes.size() > 1 && to != nullptr) {
+    if (said->channel == Channel::input && !said->bytes.empty() && to != nullptr) {
       // A command that has closed its input does not end the session.
-      if (!co_await net::write_all(*to, bytes.substr(1)) && !streams.terminal) {
-        streams.input.reset();
-      }
+      if (!co_await net::write_all(*to, said->bytes) && !streams.terminal) streams.input.reset();
     }
-    if (channel == kResize) resize(bytes.substr(1), streams, command);
-    if (channel == kCloseChannel && bytes.size() > 1 && bytes[1] == kInput) streams.input.reset();
+    if (said->channel == Channel::resize && streams.terminal) {
+      resize_terminal(streams.terminal.get(), said->bytes);
+      command.signal_runtime(SIGWINCH);
+    }
+    if (ends_input(*said)) streams.input.reset();
   }
 }
 
 json::object final_status(const Result<rt::ExitStatus>& status) {
   if (!status) return kube::to_json(kube::internal_error(status.error().message));
-  if (status->success()) return {{"metadata", json::object()}, {"status", "Success"}};
+  if (status->success()) return channel_success();
   const int code = status->signal != 0 ? 128 + status->signal : status->code;
   return {
       {"metadata", json::object()},
@@ -154,26 +129,18 @@ json::object final_status(const Result<rt::ExitStatus>& status) {
 rt::Task<void> run_session(Node& node, http::WebSocket& socket, CommandStreams& streams,
                            ContainerCommand& command) {
   rt::Scope senders(node.loop);
-  senders.spawn(send_output(socket, *streams.output, kOutput));
-  if (streams.errors) senders.spawn(send_output(socket, *streams.errors, kErrors));
+  senders.spawn(send_output(socket, *streams.output, Channel::output));
+  if (streams.errors) senders.spawn(send_output(socket, *streams.errors, Channel::errors));
   const auto status = co_await command.exited();
   co_await rt::race(senders.idle(), rt::until(node.loop, node.loop.now() + kDrainTime));
   senders.cancel();
-  std::string message(1, static_cast<char>(kStatus));
-  message += codec::to_json(final_status(status));
-  if (!co_await socket.send_binary(message)) co_return;
-  (void)co_await socket.close(codec::WebSocketClose::normal);
+  co_await finish_channels(socket, final_status(status));
 }
 
 }  // namespace
 
 rt::Task<void> serve_exec(StreamRequest request, Random& random) {
-  auto container = chosen_container(request);
-  auto place =
-      container ? latest_run(request, *container) : kube::ApiResult<RunPlace>(container.error());
-  if (place && ::access((place->bundle() + "/exit").c_str(), F_OK) == 0) {
-    place = kube::bad_request(fmt::format("container not found (\"{}\")", *container));
-  }
+  auto place = current_run(request);
   std::vector<std::string> arguments;
   for (const std::string_view each : request.query.get_all("command")) {
     arguments.emplace_back(each);
@@ -185,7 +152,7 @@ rt::Task<void> serve_exec(StreamRequest request, Random& random) {
 
   Node& node = request.node;
   const auto socket = co_await http::WebSocket::accept(node.loop, random, request.request,
-                                                       request.exchange, kProtocols);
+                                                       request.exchange, kChannelProtocols);
   if (!socket) co_return;
   const bool tty = flag_in(request.query, "tty");
   auto streams =
@@ -196,11 +163,7 @@ rt::Task<void> serve_exec(StreamRequest request, Random& random) {
                                                           .tty = tty})
                          : Result<std::unique_ptr<ContainerCommand>>(streams.error());
   if (!command) {
-    std::string message(1, static_cast<char>(kStatus));
-    message += codec::to_json(final_status(command.error()));
-    (void)co_await (*socket)->send_binary(message);
-    (void)co_await (*socket)->close(codec::WebSocketClose::normal);
-    co_return;
+    co_return co_await finish_channels(**socket, final_status(command.error()));
   }
   streams->theirs.clear();
   co_await rt::race(run_session(node, **socket, *streams, **command),

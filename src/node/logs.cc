@@ -32,11 +32,6 @@ std::optional<std::int64_t> number_in(const codec::Query& query, std::string_vie
   return number;
 }
 
-bool flag_in(const codec::Query& query, std::string_view name) {
-  const std::string_view text = query.get_or(name, "false");
-  return text == "true" || text == "1";
-}
-
 LogOptions options_of(const StreamRequest& request) {
   LogOptions options;
   options.timestamps = flag_in(request.query, "timestamps");

@@ -78,7 +78,7 @@ json::object process_of(const ContainerSettings& settings) {
     user["additionalGids"] = json::array(settings.user.groups.begin(), settings.user.groups.end());
   }
   json::object process{
-      {"terminal", false},
+      {"terminal", settings.terminal},
       {"user", std::move(user)},
       {"args", strings(settings.arguments)},
       {"env", strings(settings.environment)},

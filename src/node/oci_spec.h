@@ -29,6 +29,7 @@ struct ContainerSettings {
   std::vector<std::string> environment;  // "NAME=value"
   std::string directory = "/";
   ContainerUser user = {};
+  bool terminal = false;
   std::string hostname;
   std::string rootfs;             // absolute
   std::string network_namespace;  // path

@@ -1,6 +1,5 @@
 #include "node/pod_streams.h"
 
-#include "base/format.h"
 #include "codec/json.h"
 #include "codec/url.h"
 #include "kube/object.h"
@@ -33,11 +32,8 @@ rt::Task<void> PodStreamServer::handle(http::Request& request, http::Exchange& e
   if (target.subresource == "log") co_return co_await serve_log(stream);
   if (target.subresource == "exec") co_return co_await serve_exec(stream, random_);
   if (target.subresource == "portforward") co_return co_await serve_port_forward(stream, random_);
-  kube::ApiStatus status;
-  status.code = 501;
-  status.reason = kube::Reason::unknown;
-  status.message = fmt::format("{} is not supported by Tulle yet", target.subresource);
-  co_await send_failure(exchange, status);
+  if (target.subresource == "attach") co_return co_await serve_attach(stream, random_);
+  co_await send_failure(exchange, kube::path_not_found());
 }
 
 }  // namespace tulle::node

@@ -1,4 +1,4 @@
-// The subresources of pods that are streams: log, exec and portforward; attach is refused.
+// The subresources of pods that are streams: log, exec, attach and portforward.
 #pragma once
 
 #include "base/random.h"

@@ -54,10 +54,15 @@ std::vector<std::string> Runtime::command(std::vector<std::string> rest) const {
   return all;
 }
 
-std::vector<std::string> Runtime::run(const std::string& bundle, const std::string& pid_file,
-                                      const std::string& log, const std::string& id) const {
-  return command({"--log", log, "--log-format", "json", "run", "--detach", "--bundle", bundle,
-                  "--pid-file", pid_file, id});
+std::vector<std::string> Runtime::run(const RuntimeRun& what) const {
+  std::vector<std::string> all =
+      command({"--log", what.log, "--log-format", "json", "run", "--detach", "--bundle",
+               what.bundle, "--pid-file", what.pid_file});
+  if (!what.console_socket.empty()) {
+    all.insert(all.end(), {"--console-socket", what.console_socket});
+  }
+  all.push_back(what.id);
+  return all;
 }
 
 std::vector<std::string> Runtime::remove(const std::string& id) const {

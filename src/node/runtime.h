@@ -6,6 +6,14 @@
 
 namespace tulle::node {
 
+struct RuntimeRun {
+  std::string bundle;
+  std::string id;
+  std::string pid_file;
+  std::string log;
+  std::string console_socket = {};  // where a terminal's descriptor is sent to; empty: none
+};
+
 class Runtime final {
  public:
   // `program` is a path or a name in PATH; `root` is where it keeps its state.
@@ -15,10 +23,9 @@ class Runtime final {
   const std::string& program() const { return program_; }
   const std::string& root() const { return root_; }
 
-  // Creates and starts the container, and returns; its first process gets the caller's stdio.
-  // What goes wrong stands in the file `log`, as JSON lines.
-  std::vector<std::string> run(const std::string& bundle, const std::string& pid_file,
-                               const std::string& log, const std::string& id) const;
+  // Creates and starts the container, and returns; its first process gets the caller's stdio, or
+  // its end of the terminal. What goes wrong stands in the log file, as JSON lines.
+  std::vector<std::string> run(const RuntimeRun& what) const;
   // Removes all of the container, alive or not. One that is unknown is no error.
   std::vector<std::string> remove(const std::string& id) const;
   // Runs a command inside; it ends as the command does. `pid_file` gets the command's process id.

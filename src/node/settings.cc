@@ -86,6 +86,7 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.environment = environment.assignments();
   settings.directory = string_at(input.container, "workingDir", input.image.working_dir);
   if (settings.directory.empty()) settings.directory = "/";
+  settings.terminal = kube::bool_at(input.container, "tty");
   settings.hostname = string_at(input.pod, "spec.hostname", kube::name_of(input.pod));
   settings.hostname.resize(std::min<std::size_t>(settings.hostname.size(), 63));
   settings.rootfs = input.place.rootfs();

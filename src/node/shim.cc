@@ -2,19 +2,23 @@
 
 #include "base/owned_fd.h"
 #include "base/result.h"
+#include "base/text.h"
+#include "net/fd_channel.h"
+#include "net/kernel_network.h"
+#include "node/attendance.h"
 #include "node/image_files.h"
-#include "node/log_writer.h"
+#include "node/log_format.h"
 #include "node/process_identity.h"
 #include "node/runtime.h"
+#include "node/short_directory.h"
+#include "rt/combine.h"
 #include "rt/epoll_driver.h"
 
 #include <fmt/format.h>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <spawn.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
@@ -23,7 +27,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <optional>
+#include <functional>
+#include <memory>
 #include <string>
 
 extern char** environ;
@@ -33,15 +38,15 @@ namespace tulle::node {
 namespace {
 
 constexpr std::uint64_t kSmallFileMax = 1024 * 1024;
-// How long the pipes may stay open after the container's end, held by somebody else.
-constexpr int kDrainMilliseconds = 500;
+constexpr Duration kTerminalTimeout = std::chrono::seconds(5);
 
 struct ShimOptions {
   Runtime runtime;
   std::string bundle;
   std::string id;
   std::string log_file;
-  rt::Driver& clock;
+  ShimStreams streams;
+  rt::EpollDriver& driver;
 
   std::string file(const char* name) const { return bundle + "/" + name; }
 };
@@ -59,21 +64,29 @@ struct Pipe {
   OwnedFd write;
 };
 
-std::optional<Pipe> make_pipe() {
+Result<Pipe> make_pipe() {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return os_error(errno, "pipe");
   return Pipe{.read = OwnedFd(ends[0]), .write = OwnedFd(ends[1])};
 }
 
+struct Stdio {
+  int in;
+  int out;
+  int err;
+};
+
 // Runs a command to its end; its wait status, or -1. Other children stay unreaped.
-int run_to_end(std::vector<std::string> command, int out, int err) {
+int run_to_end(std::vector<std::string> command, const Stdio& stdio) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (std::string& argument : command) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, out, 1);
-  ::posix_spawn_file_actions_adddup2(&actions, err, 2);
+  ::posix_spawn_file_actions_adddup2(&actions, stdio.in, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, stdio.out, 1);
+  ::posix_spawn_file_actions_adddup2(&actions, stdio.err, 2);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -132,67 +145,22 @@ class MemoryGroup final {
   std::string file_;
 };
 
-// The container's output and end.
-class Attendance final {
- public:
-  Attendance(const ShimOptions& options, Pipe out, Pipe err, OwnedFd signals)
-      : out_(std::move(out)),
-        err_(std::move(err)),
-        signals_(std::move(signals)),
-        clock_(options.clock),
-        log_(options.log_file) {}
-
-  int out() const { return out_.write.get(); }
-  int err() const { return err_.write.get(); }
-  void close_writers() {
-    out_.write.reset();
-    err_.write.reset();
-  }
-
-  // The wait status of `pid`, once all that it printed is in the log.
-  int attend(int pid) {
-    std::optional<int> status;
-    while (!status || out_.read || err_.read) {
-      std::array<pollfd, 3> watched{pollfd{out_.read.get(), POLLIN, 0},
-                                    pollfd{err_.read.get(), POLLIN, 0},
-                                    pollfd{signals_.get(), POLLIN, 0}};
-      const int ready = ::poll(watched.data(), watched.size(), status ? kDrainMilliseconds : -1);
-      if (ready == 0) break;
-      if (ready < 0 && errno != EINTR) break;
-      if (watched[0].revents != 0) copy(out_.read, LogWriter::Stream::out);
-      if (watched[1].revents != 0) copy(err_.read, LogWriter::Stream::err);
-      if (watched[2].revents != 0) reap(pid, status);
-    }
-    log_.end(clock_.wall_now());
-    return status.value_or(-1);
-  }
-
- private:
-  void copy(OwnedFd& from, LogWriter::Stream stream) {
-    std::array<char, 64 * 1024> buffer;
-    const ssize_t count = ::read(from.get(), buffer.data(), buffer.size());
-    if (count > 0) {
-      log_.add(stream, {buffer.data(), static_cast<std::size_t>(count)}, clock_.wall_now());
-    } else if (count == 0 || errno != EINTR) {
-      from.reset();
+Result<ShimStreams> parse_streams(std::string_view argument) {
+  ShimStreams streams;
+  while (!argument.empty()) {
+    const std::string_view word = take_until(argument, ',');
+    if (word == "input") {
+      streams.input = true;
+    } else if (word == "input-once") {
+      streams.input_once = true;
+    } else if (word == "terminal") {
+      streams.terminal = true;
+    } else if (word != "output") {
+      return fail(Code::invalid_argument, "a stream that is not known");
     }
   }
-
-  void reap(int pid, std::optional<int>& status) {
-    signalfd_siginfo info{};
-    (void)!::read(signals_.get(), &info, sizeof info);
-    int each = 0;
-    for (pid_t ended; (ended = ::waitpid(-1, &each, WNOHANG)) > 0;) {
-      if (ended == pid) status = each;
-    }
-  }
-
-  Pipe out_;
-  Pipe err_;
-  OwnedFd signals_;
-  rt::Driver& clock_;
-  LogWriter log_;
-};
+  return streams;
+}
 
 std::string why_not_started(const ShimOptions& options) {
   const auto log = read_small_file(options.file("runtime.log"), kSmallFileMax);
@@ -213,12 +181,105 @@ void write_exit(const ShimOptions& options, int status, bool out_of_memory) {
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   write_whole(options.file("exit"),
               fmt::format(R"({{"code":{},"signal":{},"oomKilled":{},"finishedAt":"{}"}})", code,
-                          signal, out_of_memory, format_nano_time(options.clock.wall_now())));
+                          signal, out_of_memory, format_nano_time(options.driver.wall_now())));
 }
 
 void remove_from_runtime(const ShimOptions& options) {
   const OwnedFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-  (void)run_to_end(options.runtime.remove(options.id), null.get(), null.get());
+  (void)run_to_end(options.runtime.remove(options.id),
+                   {.in = null.get(), .out = null.get(), .err = null.get()});
+}
+
+// Our ends of what the first process reads and writes.
+struct Started {
+  int pid = 0;
+  std::shared_ptr<net::Stream> input;
+  Attendance::Streams output;
+  OwnedFd terminal;
+};
+
+Result<int> start_with(const ShimOptions& options, const Stdio& stdio,
+                       const std::string& console_socket) {
+  const int outcome = run_to_end(options.runtime.run({.bundle = options.bundle,
+                                                      .id = options.id,
+                                                      .pid_file = options.file("pid"),
+                                                      .log = options.file("runtime.log"),
+                                                      .console_socket = console_socket}),
+                                 stdio);
+  if (outcome != 0) return fail(Code::unavailable, why_not_started(options));
+  return read_pid(options.file("pid"));
+}
+
+Result<Started> start_with_pipes(const ShimOptions& options, net::KernelNetwork& network) {
+  TRY(Pipe in, make_pipe());
+  TRY(Pipe out, make_pipe());
+  TRY(Pipe err, make_pipe());
+  if (!options.streams.input) in.read = OwnedFd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Started started;
+  TRY(started.pid,
+      start_with(options, {.in = in.read.get(), .out = out.write.get(), .err = err.write.get()},
+                 ""));
+  if (options.streams.input) {
+    TRY(started.input, network.adopt(std::move(in.write)));
+  }
+  TRY(started.output.output, network.adopt(std::move(out.read)));
+  TRY(started.output.errors, network.adopt(std::move(err.read)));
+  return started;
+}
+
+// The descriptor that the runtime has sent to the console socket.
+rt::Task<Result<OwnedFd>> receive_terminal(rt::Loop& loop, rt::EpollDriver& driver,
+                                           net::Listener& listener) {
+  CO_TRY(const auto stream, co_await listener.accept());
+  CO_TRY(const auto channel,
+         net::FdChannel::adopt(loop, driver,
+                               OwnedFd(::fcntl(stream->plain_fd(), F_DUPFD_CLOEXEC, 0))));
+  CO_TRY(net::FdMessage message, co_await channel->receive());
+  if (message.fds.empty()) co_return fail(Code::malformed, "the runtime has sent no terminal");
+  co_return std::move(message.fds.front());
+}
+
+Result<Started> start_with_terminal(const ShimOptions& options, rt::Loop& loop,
+                                    net::KernelNetwork& network, const ShortDirectory& bundle) {
+  const std::string console = bundle.path("console");
+  TRY(const auto listener, network.listen_unix(console));
+  const OwnedFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  Started started;
+  TRY(started.pid,
+      start_with(options, {.in = null.get(), .out = null.get(), .err = null.get()}, console));
+  TRY(started.terminal,
+      loop.run(rt::with_deadline(loop, loop.now() + kTerminalTimeout,
+                                 receive_terminal(loop, options.driver, *listener))));
+  ::unlink(console.c_str());
+  TRY(started.output.output,
+      network.adopt(OwnedFd(::fcntl(started.terminal.get(), F_DUPFD_CLOEXEC, 0))));
+  if (options.streams.input) started.input = started.output.output;
+  return started;
+}
+
+// From the start to the end of the container. `say` is told "" when it has started. Error: why not.
+Result<void> live(const ShimOptions& options, const std::function<void(std::string_view)>& say) {
+  rt::Loop loop(options.driver);
+  net::KernelNetwork network(loop, options.driver);
+  TRY(const auto children, rt::Signals::watch(loop, options.driver, {SIGCHLD}));
+  TRY(const ShortDirectory bundle, ShortDirectory::open(options.bundle));
+  TRY(auto listener, network.listen_unix(bundle.path("attach")));
+  TRY(Started started, options.streams.terminal
+                           ? start_with_terminal(options, loop, network, bundle)
+                           : start_with_pipes(options, network));
+  write_whole(options.file("started"), format_nano_time(options.driver.wall_now()));
+  const MemoryGroup memory(started.pid);
+  say("");
+  AttachHub hub(loop, std::move(listener),
+                {.input = std::move(started.input),
+                 .input_once = options.streams.input_once,
+                 .terminal = started.terminal ? started.terminal.get() : -1});
+  Attendance attendance(loop, *children, hub, std::move(started.output), options.log_file);
+  const int status = loop.run(attendance.attend(started.pid));
+  const bool out_of_memory = memory.killed();
+  remove_from_runtime(options);
+  write_exit(options, status, out_of_memory);
+  return {};
 }
 
 // The process that stays. `report` gets "" for started or else the reason, and is closed.
@@ -228,37 +289,11 @@ int stay(const ShimOptions& options, OwnedFd report) {
     report.reset();
   };
   write_whole(options.file("shim"), identity_of(::getpid()));
-  auto out = make_pipe();
-  auto err = make_pipe();
-  sigset_t child;
-  ::sigemptyset(&child);
-  ::sigaddset(&child, SIGCHLD);
-  ::sigprocmask(SIG_BLOCK, &child, nullptr);
-  OwnedFd signals(::signalfd(-1, &child, SFD_CLOEXEC));
-  if (!out || !err || !signals) {
-    say("out of file descriptors");
-    return 1;
-  }
-  Attendance attendance(options, *std::move(out), *std::move(err), std::move(signals));
-  const int outcome = run_to_end(options.runtime.run(options.bundle, options.file("pid"),
-                                                     options.file("runtime.log"), options.id),
-                                 attendance.out(), attendance.err());
-  attendance.close_writers();
-  const auto pid = outcome == 0 ? read_pid(options.file("pid"))
-                                : Result<int>(fail(Code::unavailable, why_not_started(options)));
-  if (!pid) {
-    remove_from_runtime(options);
-    say(pid.error().message);
-    return 1;
-  }
-  write_whole(options.file("started"), format_nano_time(options.clock.wall_now()));
-  const MemoryGroup memory(*pid);
-  report.reset();
-  const int status = attendance.attend(*pid);
-  const bool out_of_memory = memory.killed();
+  const auto lived = live(options, say);
+  if (lived) return 0;
   remove_from_runtime(options);
-  write_exit(options, status, out_of_memory);
-  return 0;
+  say(lived.error().message);
+  return 1;
 }
 
 void detach_from_caller() {
@@ -271,14 +306,24 @@ void detach_from_caller() {
 
 }  // namespace
 
+std::string to_argument(const ShimStreams& streams) {
+  std::string words = "output";
+  if (streams.input) words += ",input";
+  if (streams.input_once) words += ",input-once";
+  if (streams.terminal) words += ",terminal";
+  return words;
+}
+
 int run_shim(int argc, char** argv) {
-  if (argc != 7) {
-    ::dprintf(STDERR_FILENO, "usage: tulle shim RUNTIME RUNTIME_ROOT BUNDLE ID LOG_FILE\n");
+  const auto streams =
+      argc == 8 ? parse_streams(argv[7]) : Result<ShimStreams>(fail(Code::invalid_argument, ""));
+  if (!streams) {
+    ::dprintf(STDERR_FILENO, "usage: tulle shim RUNTIME RUNTIME_ROOT BUNDLE ID LOG_FILE STREAMS\n");
     return 2;
   }
-  auto clock = rt::EpollDriver::create();
+  auto driver = rt::EpollDriver::create();
   auto report = make_pipe();
-  const pid_t pid = report && clock ? ::fork() : -1;
+  const pid_t pid = report && driver ? ::fork() : -1;
   if (pid < 0) {
     ::dprintf(STDERR_FILENO, "the shim cannot start: %s\n", std::strerror(errno));
     return 1;
@@ -287,7 +332,8 @@ int run_shim(int argc, char** argv) {
                             .bundle = argv[4],
                             .id = argv[5],
                             .log_file = argv[6],
-                            .clock = *clock};
+                            .streams = *streams,
+                            .driver = *driver};
   if (pid == 0) {
     detach_from_caller();
     report->read.reset();

@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
@@ -47,6 +48,18 @@ kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::st
   return kube::bad_request(
       fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating",
                   container, kube::name_of(*request.pod)));
+}
+
+kube::ApiResult<RunPlace> current_run(const StreamRequest& request) {
+  TRY(const std::string container, chosen_container(request));
+  TRY(RunPlace place, latest_run(request, container));
+  if (::access((place.bundle() + "/exit").c_str(), F_OK) != 0) return place;
+  return kube::bad_request(fmt::format("container not found (\"{}\")", container));
+}
+
+bool flag_in(const codec::Query& query, std::string_view name) {
+  const std::string_view text = query.get_or(name, "false");
+  return text == "true" || text == "1";
 }
 
 }  // namespace tulle::node

@@ -25,8 +25,15 @@ kube::ApiResult<std::string> chosen_container(const StreamRequest& request);
 // Its latest run. Error: 400, when it has not run yet.
 kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::string& container);
 
+// The same of the container that the query names. Error: 400 too when it does not run any more.
+kube::ApiResult<RunPlace> current_run(const StreamRequest& request);
+
+// Whether the query says "true" or "1".
+bool flag_in(const codec::Query& query, std::string_view name);
+
 rt::Task<void> serve_log(StreamRequest request);
 rt::Task<void> serve_exec(StreamRequest request, Random& random);
+rt::Task<void> serve_attach(StreamRequest request, Random& random);
 rt::Task<void> serve_port_forward(StreamRequest request, Random& random);
 
 }  // namespace tulle::node

@@ -1,12 +1,19 @@
 """kubectl's commands that talk to a pod: port-forward, attach, run -it, cp, top, debug."""
 
+import fcntl
 import hashlib
 import http.client
+import json
 import os
+import pty
 import random
 import re
+import select
+import signal
 import socket
+import struct
 import subprocess
+import termios
 
 import pytest
 
@@ -113,3 +120,132 @@ def test_port_forward_says_that_nobody_listens(box):
         said = forwarded.process.stdout.read().decode()
     assert "error forwarding port 81 to pod box: " in said, said
     assert "refused" in said, said
+
+
+# ------------------------------------------------------------------------------ attach, run -it
+
+
+class Terminal:
+    """A kubectl whose standard streams are a terminal, as a user has it."""
+
+    def __init__(self, instance, *arguments):
+        self.ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [KUBECTL, *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+            start_new_session=True,
+            env={"KUBECONFIG": str(instance.kubeconfig), "PATH": os.defpath,
+                 "HOME": str(instance.data_dir / "kubectl"), "TERM": "dumb"})
+        os.close(theirs)
+        self.seen = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+    def type(self, text):
+        os.write(self.ours, text.encode())
+
+    def wait_for(self, text, limit_s=20):
+        """Reads until `text` was printed; what comes before it is forgotten."""
+        def printed():
+            if select.select([self.ours], [], [], 0)[0]:
+                self.seen += os.read(self.ours, 65536).decode()
+            return text in self.seen
+        wait_until(printed, limit_s, f"{text!r} on the terminal")
+        self.seen = self.seen.split(text, 1)[1]
+
+
+def pod(name, command, **container):
+    spec = {"name": "main", "image": "box:latest", "command": command, **container}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                       "spec": {"terminationGracePeriodSeconds": 0, "restartPolicy": "Never",
+                                "containers": [spec]}})
+
+
+@pytest.fixture
+def run_pod(box):
+    """Runs pods of the box image, and deletes them at the end."""
+    names = []
+
+    def run(name, command, **container):
+        names.append(name)
+        box.kubectl("apply", "-f", "-", stdin=pod(name, command, **container))
+        box.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+        return name
+    yield run
+    for name in names:
+        box.kubectl("delete", "pod", name, "--now", "--ignore-not-found")
+
+
+def test_attach_shows_both_streams_and_gives_input_to_the_process(box, run_pod):
+    name = run_pod("twice", ["sh", "-c", "while read x; do echo out $x; echo err $x >&2; done"],
+                   stdin=True)
+    for word in ("one", "two"):  # without stdinOnce it stays open for who comes next
+        with Kubectl(box, "attach", "-i", "-q", name) as attached:
+            attached.process.stdin.write(f"{word}\n".encode())
+            attached.process.stdin.flush()
+            lines = {attached.process.stdout.readline().decode() for _ in range(2)}
+            assert lines == {f"out {word}\n", f"err {word}\n"}
+    assert box.kubectl("logs", name).count("\n") == 4
+
+
+def test_a_client_that_does_not_read_does_not_stop_the_container(box, run_pod):
+    name = run_pod("chatty", ["sh", "-c", "read x; i=0; while [ $i -lt 200000 ]; do "
+                              "echo line $i of many that nobody reads; i=$((i+1)); done; "
+                              "echo done; sleep 1000"], stdin=True)
+    with Kubectl(box, "attach", "-i", "-q", name) as attached:
+        attached.process.stdin.write(b"go\n")
+        attached.process.stdin.flush()
+        assert attached.process.stdout.readline() == b"line 0 of many that nobody reads\n"
+        attached.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: box.kubectl("logs", name, "--tail=1") == "done\n", 60,
+                   "the container has gone on")
+        attached.process.send_signal(signal.SIGCONT)
+
+
+def test_attach_to_a_container_that_has_ended_says_so(box, run_pod):
+    box.kubectl("apply", "-f", "-", stdin=pod("over", ["sh", "-c", "echo bye"]))
+    try:
+        box.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/over")
+        done = box.kubectl("attach", "over", check=False)
+        assert done.returncode != 0 and "completed pod" in done.stderr, done
+    finally:
+        box.kubectl("delete", "pod", "over", "--now")
+
+
+def test_run_with_input_feeds_a_program_to_its_end(box):
+    done = box.kubectl("run", "sum", "-i", "--rm", "-q", "--restart=Never", "--image=box:latest",
+                       "--command", "--", "md5sum", stdin="piped\n", limit_s=60)
+    assert done.startswith(hashlib.md5(b"piped\n").hexdigest()), done
+    assert "NotFound" in box.kubectl("get", "pod", "sum", check=False).stderr
+
+
+def test_run_gives_a_shell_on_a_terminal_and_its_exit_code(box):
+    with Terminal(box, "run", "shell", "-it", "--rm", "--restart=Never", "--image=box:latest",
+                  "--command", "--", "sh") as shell:
+        wait_until(lambda: box.get("pod", "shell")["status"]["phase"] == "Running", 30, "it runs")
+        shell.wait_for("press")  # "If you don't see a command prompt, try pressing enter."
+        shell.type("echo $((40 + 2)) $(tty)\n")
+        shell.wait_for("42 /dev/")
+        shell.type("sh -c 'echo $((70 + 7)); exec sleep 1000'\n")
+        shell.wait_for("77")
+        shell.type("\x03")  # Ctrl-C ends what runs in the foreground, not the shell
+        shell.type("echo $((90 + 9))\n")
+        shell.wait_for("99")
+        shell.type("exit 3\n")
+        shell.wait_for("deleted")
+        assert shell.process.wait(20) == 3
+    assert "NotFound" in box.kubectl("get", "pod", "shell", check=False).stderr
+
+
+def test_attach_tells_the_terminal_its_size(box, run_pod):
+    name = run_pod("wide", ["sh"], stdin=True, tty=True)
+    with Terminal(box, "attach", "-it", "-q", name) as attached:
+        fcntl.ioctl(attached.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+        os.kill(attached.process.pid, signal.SIGWINCH)
+        wait_until(lambda: box.kubectl("exec", name, "--", "stty", "-F", "/dev/console", "size")
+                   == "33 111\n", 20, "the size has come through")
