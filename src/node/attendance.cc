@@ -1,7 +1,5 @@
 #include "node/attendance.h"
 
-#include "rt/combine.h"
-
 #include <sys/wait.h>
 #include <vector>
 
@@ -28,7 +26,8 @@ rt::Task<int> Attendance::attend(int pid) {
   copies_.spawn(copy(*streams_.output, Channel::output));
   if (streams_.errors) copies_.spawn(copy(*streams_.errors, Channel::errors));
   const int status = co_await ended(pid);
-  co_await drain();
+  co_await copied_or_silent(copies_, progress_, kSilence);
+  copies_.cancel();
   log_.end(loop_.wall_now());
   co_await hub_.finish();
   co_return status;
@@ -43,10 +42,8 @@ rt::Task<void> Attendance::copy(net::Stream& from, Channel channel) {
     if (!count || *count == 0) co_return;
     const std::string_view bytes(buffer.data(), *count);
     log_.add(stream, bytes, loop_.wall_now());
-    ++pieces_;
-    ++sending_;
+    const CopyProgress::Piece piece(progress_);
     co_await hub_.send(channel, bytes);
-    --sending_;
   }
 }
 
@@ -58,14 +55,6 @@ rt::Task<int> Attendance::ended(int pid) {
     }
     (void)co_await children_.next();
   }
-}
-
-rt::Task<void> Attendance::drain() {
-  for (std::size_t before = pieces_; copies_.size() > 0; before = pieces_) {
-    co_await rt::race(copies_.idle(), rt::until(loop_, loop_.now() + kSilence));
-    if (pieces_ == before && sending_ == 0) break;
-  }
-  copies_.cancel();
 }
 
 }  // namespace tulle::node

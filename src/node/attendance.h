@@ -3,6 +3,7 @@
 #pragma once
 
 #include "node/attach_hub.h"
+#include "node/copy_progress.h"
 #include "node/log_writer.h"
 #include "rt/process.h"
 
@@ -29,15 +30,13 @@ class Attendance final {
  private:
   rt::Task<void> copy(net::Stream& from, Channel channel);
   rt::Task<int> ended(int pid);
-  rt::Task<void> drain();
 
   rt::Loop& loop_;
   rt::Signals& children_;
   AttachHub& hub_;
   Streams streams_;
   LogWriter log_;
-  std::size_t pieces_ = 0;  // that were copied
-  int sending_ = 0;         // pieces that who is attached has not taken yet
+  CopyProgress progress_;
   rt::Scope copies_;
 };
 

@@ -3,6 +3,7 @@
 #include "kube/object.h"
 #include "node/channels.h"
 #include "node/container_command.h"
+#include "node/copy_progress.h"
 #include "node/stream_request.h"
 #include "rt/combine.h"
 
@@ -22,8 +23,8 @@ namespace {
 
 namespace json = boost::json;
 
-// What may be left in the pipes when the command has ended, held by its own children.
-constexpr Duration kDrainTime = std::chrono::milliseconds(200);
+// How long pipes may stay open and silent when the command has ended, held by its own children.
+constexpr Duration kSilence = std::chrono::milliseconds(200);
 
 // Our ends and the command's ends of what is its stdin, stdout and stderr.
 struct CommandStreams {
@@ -80,12 +81,14 @@ Result<CommandStreams> make_terminal(net::KernelNetwork& network) {
   return streams;
 }
 
-rt::Task<void> send_output(http::WebSocket& socket, net::Stream& from, Channel channel) {
+rt::Task<void> send_output(http::WebSocket& socket, net::Stream& from, Channel channel,
+                           CopyProgress& progress) {
   std::string message(32 * 1024 + 1, static_cast<char>(channel));
   for (;;) {
     const auto count = co_await net::read(from, std::span(message).subspan(1));
     // A terminal whose other end has gone gives EIO.
     if (!count || *count == 0) co_return;
+    const CopyProgress::Piece piece(progress);
     if (!co_await socket.send_binary(std::string_view(message).substr(0, *count + 1))) co_return;
   }
 }
@@ -128,11 +131,14 @@ json::object final_status(const Result<rt::ExitStatus>& status) {
 // Until the command has ended, and all that it wrote is sent.
 rt::Task<void> run_session(Node& node, http::WebSocket& socket, CommandStreams& streams,
                            ContainerCommand& command) {
+  CopyProgress progress;
   rt::Scope senders(node.loop);
-  senders.spawn(send_output(socket, *streams.output, Channel::output));
-  if (streams.errors) senders.spawn(send_output(socket, *streams.errors, Channel::errors));
+  senders.spawn(send_output(socket, *streams.output, Channel::output, progress));
+  if (streams.errors) {
+    senders.spawn(send_output(socket, *streams.errors, Channel::errors, progress));
+  }
   const auto status = co_await command.exited();
-  co_await rt::race(senders.idle(), rt::until(node.loop, node.loop.now() + kDrainTime));
+  co_await copied_or_silent(senders, progress, kSilence);
   senders.cancel();
   co_await finish_channels(socket, final_status(status));
 }

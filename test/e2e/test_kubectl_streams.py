@@ -249,3 +249,37 @@ def test_attach_tells_the_terminal_its_size(box, run_pod):
         os.kill(attached.process.pid, signal.SIGWINCH)
         wait_until(lambda: box.kubectl("exec", name, "--", "stty", "-F", "/dev/console", "size")
                    == "33 111\n", 20, "the size has come through")
+
+
+# ------------------------------------------------------------------------------ cp, binary exec
+
+
+def tree_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file()}
+
+
+def test_cp_brings_files_and_folders_there_and_back(box, tmp_path):
+    there = tmp_path / "there"
+    (there / "deep/er").mkdir(parents=True)
+    (there / "bytes").write_bytes(BYTES)
+    (there / "deep/er/words").write_text("some words\n")
+    (there / "deep/empty").touch()
+    box.kubectl("cp", there, "box:/tmp/copied")
+    sums = box.kubectl("exec", "box", "--", "md5sum", "/tmp/copied/bytes")
+    assert sums.split()[0] == hashlib.md5(BYTES).hexdigest()
+    box.kubectl("cp", "box:/tmp/copied", tmp_path / "back")
+    assert tree_of(tmp_path / "back") == tree_of(there)
+
+
+def test_exec_carries_any_bytes_both_ways_at_once(box):
+    with Kubectl(box, "exec", "-i", "box", "--", "cat") as cat:
+        out, _ = cat.process.communicate(BYTES, timeout=60)
+        assert cat.process.returncode == 0
+    assert hashlib.md5(out).digest() == hashlib.md5(BYTES).digest()
+
+
+def test_exec_gives_all_that_a_command_printed_last(box):
+    for _ in range(5):
+        with Kubectl(box, "exec", "box", "--", "cat", "/www/bytes") as cat:
+            assert cat.process.communicate(timeout=60)[0] == BYTES
