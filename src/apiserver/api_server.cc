@@ -2,6 +2,7 @@
 
 #include "apiserver/evict.h"
 #include "apiserver/list_query.h"
+#include "apiserver/measured.h"
 #include "apiserver/read.h"
 #include "apiserver/remove.h"
 #include "apiserver/resource_path.h"
@@ -138,7 +139,8 @@ ApiServer::ApiServer(rt::Loop& loop, store::Store& store, kube::Scheme& scheme, 
                .scheme = scheme,
                .random = random_,
                .objects = objects_,
-               .services = services_},
+               .services = services_,
+               .metrics = options.metrics},
       documents_(scheme, options.server_address),
       authenticator_(options.authentication),
       options_(std::move(options)),
@@ -251,6 +253,7 @@ rt::Task<kube::ApiResult<ApiResponse>> ApiServer::dispatch(const Call& call) {
   const std::string& method = call.request.method;
   bool object = !call.name.empty();
   if (method == "POST" && !call.kind->stored) co_return answer_review(context_, call);
+  if (method == "GET" && !call.kind->stored) co_return answer_measured(context_, call);
   if (method == "POST") co_return co_await create_object(context_, call);
   if (method == "PUT") co_return co_await update_object(context_, call);
   if (method == "PATCH") co_return co_await patch_object(context_, call);

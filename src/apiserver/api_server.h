@@ -8,6 +8,7 @@
 #include "apiserver/documents.h"
 #include "apiserver/local.h"
 #include "apiserver/pod_streams.h"
+#include "apiserver/resource_metrics.h"
 #include "base/address.h"
 #include "http/server.h"
 #include "rt/scope.h"
@@ -31,13 +32,14 @@ class ApiServer final : public http::Handler, public LocalApi {
     IpAddress dns_address;         // kept for the cluster's DNS
     std::string server_address;    // "127.0.0.1:6443", for discovery
     Authenticator::Options authentication = {};
-    PodStreams* pod_streams = nullptr;  // null: 503 for log, exec, attach and portforward
+    PodStreams* pod_streams = nullptr;         // null: 503 for log, exec, attach and portforward
+    const ResourceMetrics* metrics = nullptr;  // null: 503 for metrics.k8s.io
     // What /readyz waits for besides bootstrap(); an error's message is its answer.
     std::function<Result<void>()> ready = {};
   };
 
-  // `loop`, `store`, `scheme` and the pod streams must outlive the server. `random` makes uids and
-  // names, no secrets.
+  // `loop`, `store`, `scheme`, the pod streams and the metrics must outlive the server. `random`
+  // makes uids and names, no secrets.
   ApiServer(rt::Loop& loop, store::Store& store, kube::Scheme& scheme, Random random,
             Options options);
 

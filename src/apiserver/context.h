@@ -18,6 +18,8 @@
 
 namespace tulle::apiserver {
 
+class ResourceMetrics;
+
 // Belongs to the server; outlives every request.
 struct Context {
   rt::Loop& loop;
@@ -26,6 +28,7 @@ struct Context {
   Random& random;
   Objects& objects;
   ServiceAllocator& services;
+  const ResourceMetrics* metrics;  // null: nothing is measured
 
   kube::Time now() const { return std::chrono::floor<std::chrono::microseconds>(loop.wall_now()); }
 };

@@ -147,17 +147,11 @@ kube::ApiResult<ApiResponse> list_objects(Context& context, const Call& call) {
     return response;
   }
   std::vector<DocumentRef> documents;
-  std::vector<const json::object*> objects;
+  documents.reserve(page.items.size());
   for (const store::ItemRef& item : page.items) {
     documents.push_back(context.objects.document(*call.kind, item));
-    objects.push_back(documents.back().get());
   }
-  json::object metadata = list_metadata(page);
-  if (representation == Representation::metadata) {
-    return json_response(200, kube::partial_metadata_list(metadata, objects));
-  }
-  auto options = table_options(context, *call.kind, call.request.query.get_or("includeObject", ""));
-  return json_response(200, kube::make_table(metadata, objects, options));
+  return show_list(context, call, representation, list_metadata(page), documents);
 }
 
 ApiResponse show(Context& context, const kube::KindDefinition& kind, Representation representation,
@@ -170,6 +164,31 @@ ApiResponse show(Context& context, const kube::KindDefinition& kind, Representat
       json::object metadata{{"resourceVersion", std::string(kube::resource_version_of(*document))}};
       return json_response(status, kube::make_table(metadata, std::span(&row, 1),
                                                     table_options(context, kind, include_object)));
+    }
+  }
+  return {};
+}
+
+ApiResponse show_list(Context& context, const Call& call, Representation representation,
+                      const json::object& metadata, const std::vector<DocumentRef>& documents) {
+  std::vector<const json::object*> objects;
+  objects.reserve(documents.size());
+  for (const DocumentRef& document : documents) objects.push_back(document.get());
+  switch (representation) {
+    case Representation::object: {
+      json::array items;
+      for (const json::object* object : objects) items.emplace_back(*object);
+      return json_response(200, json::object{{"kind", call.kind->list_kind},
+                                             {"apiVersion", call.kind->api_version()},
+                                             {"metadata", metadata},
+                                             {"items", std::move(items)}});
+    }
+    case Representation::metadata:
+      return json_response(200, kube::partial_metadata_list(metadata, objects));
+    case Representation::table: {
+      const auto options =
+          table_options(context, *call.kind, call.request.query.get_or("includeObject", ""));
+      return json_response(200, kube::make_table(metadata, objects, options));
     }
   }
   return {};

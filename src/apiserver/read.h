@@ -16,6 +16,11 @@ kube::ApiResult<ApiResponse> list_objects(Context& context, const Call& call);
 ApiResponse show(Context& context, const kube::KindDefinition& kind, Representation representation,
                  std::string_view include_object, int status, const DocumentRef& document);
 
+// The same of a list, with its metadata.
+ApiResponse show_list(Context& context, const Call& call, Representation representation,
+                      const boost::json::object& metadata,
+                      const std::vector<DocumentRef>& documents);
+
 // The columns of a kind's table.
 std::span<const kube::Column> table_columns(const kube::KindDefinition& kind);
 

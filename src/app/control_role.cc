@@ -48,6 +48,16 @@ class Streams final : public apiserver::PodStreams {
   }
 };
 
+// So is what they use; nothing, until it is there.
+class Metrics final : public apiserver::ResourceMetrics {
+ public:
+  Documents pods() const override { return agent == nullptr ? Documents() : agent->pod_metrics(); }
+  Documents nodes() const override {
+    return agent == nullptr ? Documents() : agent->node_metrics();
+  }
+  const node::Agent* agent = nullptr;
+};
+
 class ControlRole final {
  public:
   ControlRole(rt::Loop& loop, rt::EpollDriver& driver, const ControlOptions& options)
@@ -71,6 +81,7 @@ class ControlRole final {
                                       .server_address = at.to_string(),
                                       .authentication = {},
                                       .pod_streams = &streams_,
+                                      .metrics = &metrics_,
                                       .ready = {}});
     if (const auto made = co_await api_->bootstrap(); !made) {
       co_return fail(Code::internal, "preparing the API: " + made.error().message);
@@ -119,6 +130,7 @@ class ControlRole final {
         std::make_unique<node::Agent>(loop_, driver_, blocking_, network_, *node_client_,
                                       std::move(images), Random(random_.next()), std::move(agent));
     streams_.agent = agent_.get();
+    metrics_.agent = agent_.get();
     co_return co_await agent_->start();
   }
 
@@ -132,6 +144,7 @@ class ControlRole final {
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<kube::Scheme> scheme_;
   Streams streams_;
+  Metrics metrics_;
   std::unique_ptr<apiserver::ApiServer> api_;
   std::unique_ptr<http::Server> server_;
   std::unique_ptr<apiserver::LocalClient> controllers_client_;

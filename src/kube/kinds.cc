@@ -6,6 +6,7 @@
 #include "kube/schema_text.h"
 #include "kube/types.h"
 
+#include <algorithm>
 #include <charconv>
 #include <span>
 
@@ -98,7 +99,7 @@ class KindLoader final {
     } else if (name == "verbs") {
       kind_->verbs.clear();
       append(kind_->verbs);
-      kind_->stored = words.size() != 1 || words[0] != "create";
+      kind_->stored = words.size() > 1 && std::ranges::find(words, "create") != words.end();
     } else if (name == "subresource") {
       return subresource(words);
     } else if (name == "scale" && words.size() == 3) {

@@ -51,7 +51,7 @@ struct KindDefinition {
   std::vector<std::string> verbs;
   bool namespaced = true;
   bool builtin = false;  // strategic merge patch is for these only
-  bool stored = true;    // false: create answers and keeps nothing (SelfSubjectReview, ...)
+  bool stored = true;    // false: answered and not kept (SelfSubjectReview, PodMetrics, ...)
   Generation generation = Generation::none;
   std::string name_format;  // of metadata.name: a format of kube/validate_format.h
   const Schema* schema = nullptr;

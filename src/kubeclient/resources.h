@@ -41,6 +41,8 @@ inline constexpr Resource kIngressClasses{"networking.k8s.io", "v1", "ingresscla
                                           "IngressClass", false};
 inline constexpr Resource kTrafficPolicies{"tulle.dev", "v1alpha1", "trafficpolicies",
                                            "TrafficPolicy"};
+inline constexpr Resource kPodMetrics{"metrics.k8s.io", "v1beta1", "pods", "PodMetrics"};
+inline constexpr Resource kNodeMetrics{"metrics.k8s.io", "v1beta1", "nodes", "NodeMetrics", false};
 inline constexpr Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
 
 }  // namespace tulle::kubeclient

@@ -8,6 +8,7 @@
 #include "node/node_status.h"
 #include "node/pod_streams.h"
 #include "node/pod_worker.h"
+#include "node/usage_sampler.h"
 #include "rt/combine.h"
 #include "rt/sleep.h"
 
@@ -55,6 +56,7 @@ struct Agent::State {
              .proxy = proxy,
              .addresses = addresses},
         streams(node, Random(random.next())),
+        usage(node, [this] { return running(); }),
         workers_scope(on),
         scope(on) {}
 
@@ -64,6 +66,7 @@ struct Agent::State {
   void begin(const kubeclient::ObjectPtr& pod);
   rt::Task<void> work(std::string uid);
   rt::Task<void> bind(kubeclient::ObjectPtr pod);
+  std::vector<RunPlace> running() const;
   void follow_deletion(PodWorker& worker, const json::object& pod) const;
   bool is_ours(const json::object& pod) const {
     return kube::string_at(pod, "spec.nodeName") == options.node_name;
@@ -80,6 +83,7 @@ struct Agent::State {
   AddressPool addresses;
   Node node;
   PodStreamServer streams;
+  UsageSampler usage;
   bool stopping = false;
   bool adopted = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
@@ -109,6 +113,7 @@ rt::Task<Result<void>> Agent::State::start() {
   }
   co_await remove_strangers(node, pods);
   proxy.start();
+  scope.spawn(usage.run());
   for (const auto& [key, pod] : pods.objects()) on_pod(nullptr, pod);
   co_return Result<void>();
 }
@@ -151,6 +156,14 @@ void Agent::State::follow_deletion(PodWorker& worker, const json::object& pod) c
   const Duration grace = std::chrono::seconds(
       kube::integer_at(pod, "metadata.deletionGracePeriodSeconds", kGraceDefault));
   worker.end(PodEnd::deleted, loop.now() + grace);
+}
+
+std::vector<RunPlace> Agent::State::running() const {
+  std::vector<RunPlace> places;
+  for (const auto& [uid, worker] : workers) {
+    for (RunPlace& place : worker->running()) places.push_back(std::move(place));
+  }
+  return places;
 }
 
 rt::Task<void> Agent::State::bind(kubeclient::ObjectPtr pod) {
@@ -209,5 +222,9 @@ rt::Task<void> Agent::handle(http::Request& request, http::Exchange& exchange,
   const auto object = state_->pods.get({.namespace_ = namespace_, .name = pod});
   return state_->streams.handle(request, exchange, {.pod = object, .subresource = subresource});
 }
+
+std::vector<kubeclient::ObjectPtr> Agent::pod_metrics() const { return state_->usage.pods(); }
+
+std::vector<kubeclient::ObjectPtr> Agent::node_metrics() const { return state_->usage.nodes(); }
 
 }  // namespace tulle::node

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tulle::http {
 struct Request;
@@ -66,6 +67,10 @@ class Agent final {
   // attach and portforward. `request` and `exchange` must outlive the task.
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange, std::string namespace_,
                         std::string pod, std::string subresource);
+
+  // What pods and the node use, as documents of metrics.k8s.io (node/usage_sampler.h).
+  std::vector<kubeclient::ObjectPtr> pod_metrics() const;
+  std::vector<kubeclient::ObjectPtr> node_metrics() const;
 
  private:
   struct State;

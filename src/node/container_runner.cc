@@ -117,6 +117,11 @@ ContainerView ContainerRunner::view() const {
   return view;
 }
 
+std::optional<RunPlace> ContainerRunner::running() const {
+  if (view_.phase != Phase::running) return std::nullopt;
+  return place_of(number_);
+}
+
 // What an agent before this one has left.
 void ContainerRunner::look_back() {
   const std::vector<int> runs = find_runs(context_.place.runs(name()));

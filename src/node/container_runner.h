@@ -45,6 +45,8 @@ class ContainerRunner final {
   rt::Task<void> run();
 
   ContainerView view() const;
+  // Its run, while it runs.
+  std::optional<RunPlace> running() const;
   bool succeeded() const { return view_.end && view_.end->code == 0; }
 
  private:

@@ -45,6 +45,8 @@ struct RunPlace {
   std::string log() const { return log_directory() + "/" + std::to_string(number) + ".log"; }
   // Its name in the runtime.
   std::string id() const { return pod.uid + "." + container + "." + std::to_string(number); }
+  // Its control group.
+  std::string cgroup() const { return "/tulle/" + pod.uid + "/" + container; }
   // Who pins the image.
   std::string owner() const { return pod.uid + "." + container; }
 };

@@ -228,6 +228,16 @@ PodView PodWorker::view() const {
   return view;
 }
 
+std::vector<RunPlace> PodWorker::running() const {
+  std::vector<RunPlace> places;
+  for (const auto* containers : {&init_, &containers_}) {
+    for (const auto& each : *containers) {
+      if (auto place = each->running()) places.push_back(*std::move(place));
+    }
+  }
+  return places;
+}
+
 rt::Task<void> PodWorker::write_statuses() {
   for (;;) {
     while (!context_.dirty) co_await rt::wait_on(context_.changed);

@@ -41,6 +41,8 @@ class PodWorker final {
   const kubeclient::ObjectPtr& pod() const { return context_.pod; }
   PodContext& context() { return context_; }
   PodView view() const;
+  // The runs of its containers that run now.
+  std::vector<RunPlace> running() const;
 
   // Takes over address and namespace that are on the disk, so that the proxy is told of them first
   // thing. Blocking, but short. Returns whether there was any.

@@ -91,7 +91,7 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.hostname.resize(std::min<std::size_t>(settings.hostname.size(), 63));
   settings.rootfs = input.place.rootfs();
   settings.network_namespace = input.place.pod.network();
-  settings.cgroup = "/tulle/" + input.place.pod.uid + "/" + input.place.container;
+  settings.cgroup = input.place.cgroup();
   TRY(settings.mounts, mounts_of(input.place.pod, input.container));
   const json::object& security = kube::object_at(input.container, "securityContext");
   settings.capabilities_added = strings_at(security, "capabilities.add");

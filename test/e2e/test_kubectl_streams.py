@@ -283,3 +283,26 @@ def test_exec_gives_all_that_a_command_printed_last(box):
     for _ in range(5):
         with Kubectl(box, "exec", "box", "--", "cat", "/www/bytes") as cat:
             assert cat.process.communicate(timeout=60)[0] == BYTES
+
+
+# ------------------------------------------------------------------------------ top
+
+
+def rows(table):
+    """The words of a table's lines, by the first one."""
+    return {words[0]: words for words in map(str.split, table.splitlines()[1:])}
+
+
+def test_top_shows_what_pods_and_the_node_use(box, run_pod):
+    run_pod("busy", ["sh", "-c", "while :; do :; done"], resources={"limits": {"cpu": "300m"}})
+
+    def busy_millicores():
+        used = rows(box.kubectl("top", "pods"))["busy"][1]
+        assert 200 <= int(used.removesuffix("m")) <= 400, used
+        return True
+    wait_until(busy_millicores, 40, "the pod uses what it may")
+    name, cpu, memory = rows(box.kubectl("top", "pods", "-l", "app=box"))["box"]
+    assert int(cpu.removesuffix("m")) < 200 and memory.endswith("Mi"), (name, cpu, memory)
+    assert "main" in box.kubectl("top", "pod", "busy", "--containers")
+    node, = rows(box.kubectl("top", "nodes")).values()
+    assert int(node[1].removesuffix("m")) >= 200 and int(node[3].removesuffix("Mi")) > 10, node
