@@ -364,7 +364,7 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::client(const Client& optio
   }
   if (!options.ca_pem.empty()) {
     TRY_VOID(trust(native, options.ca_pem));
-  } else {
+  } else if (options.verify_peer) {
     SSL_CTX_set_default_verify_paths(native);
   }
   SSL_CTX_set_verify(native, options.verify_peer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);

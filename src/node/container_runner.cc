@@ -64,6 +64,13 @@ Duration grace_of(const json::object& pod) {
       kube::integer_at(pod, "spec.terminationGracePeriodSeconds", kGraceDefault));
 }
 
+// Until the pod is to stop, or a probe wants this container ended.
+rt::Task<std::optional<RestartWish>> stop_or_restart(PodContext& context, Prober& prober) {
+  auto first = co_await rt::race(context.stopping.wait(), prober.restart_wanted());
+  if (first.index() == 0) co_return std::nullopt;
+  co_return std::get<1>(std::move(first));
+}
+
 std::string seconds_text(Duration duration) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
   if (seconds < 60) return fmt::format("{}s", seconds);
@@ -293,22 +300,19 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
   prober_ = &prober;
   context_.touch();
   rt::Loop& loop = context_.node.loop;
-  auto stop = co_await rt::race(
-      container.ended(), [](PodContext& context, Prober& probes) -> rt::Task<std::string> {
-        auto first = co_await rt::race(context.stopping.wait(), probes.restart_wanted());
-        co_return first.index() == 0 ? std::string() : std::get<1>(first);
-      }(context_, prober));
+  auto outcome = co_await rt::race(container.ended(), stop_or_restart(context_, prober));
   prober_ = nullptr;
-  if (stop.index() == 0) co_return std::get<0>(std::move(stop));
-  const std::string probe = std::get<1>(std::move(stop));
+  if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   context_.touch();
-  if (probe.empty()) {
+  const std::optional<RestartWish> wish = std::get<1>(std::move(outcome));
+  if (!wish) {
     context_.normal("Killing", "Stopping container " + name());
     co_return co_await end_container(container, context_.kill_at, true);
   }
-  context_.normal("Killing",
-                  fmt::format("Container {} failed {} probe, will be restarted", name(), probe));
-  co_return co_await end_container(container, loop.now() + grace_of(*pod_), false);
+  context_.normal("Killing", fmt::format("Container {} failed {} probe, will be restarted", name(),
+                                         wish->probe));
+  const Duration grace = wish->grace.value_or(grace_of(*pod_));
+  co_return co_await end_container(container, loop.now() + grace, false);
 }
 
 rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Instant kill_at,

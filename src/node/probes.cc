@@ -2,7 +2,9 @@
 
 #include "base/format.h"
 #include "http/client_connection.h"
+#include "http/grpc_health.h"
 #include "kube/object.h"
+#include "net/tls.h"
 #include "node/container_command.h"
 #include "node/probe_state.h"
 #include "rt/sleep.h"
@@ -19,6 +21,7 @@ namespace json = boost::json;
 using kube::string_at;
 
 constexpr Duration kEagerPause = std::chrono::milliseconds(50);
+constexpr const char* kUserAgent = "kube-probe/tulle";
 
 // A number, or the name of one of the container's ports.
 Result<std::uint16_t> port_of(const json::object& action, const json::object& container) {
@@ -55,28 +58,56 @@ rt::Task<Result<void>> connect_only(const ActionTarget& target, const json::obje
   co_return Result<void>();
 }
 
-rt::Task<Result<void>> http_get(const ActionTarget& target, const json::object& action) {
-  if (string_at(action, "scheme", "HTTP") != "HTTP") {
-    co_return fail(Code::unsupported, "probes over HTTPS are not supported yet");
-  }
-  CO_TRY(auto stream, co_await connect(target, action));
-  const std::string host = stream->peer_address().to_string();
-  http::ClientConnection connection(target.context.node.loop, std::move(stream));
-  codec::RequestHead head{.method = "GET", .target = std::string(string_at(action, "path", "/"))};
-  if (!head.target.starts_with('/')) head.target.insert(0, "/");
-  head.headers.append("Host", host);
-  head.headers.append("User-Agent", "kube-probe/tulle");
-  head.headers.append("Accept", "*/*");
-  head.headers.append("Connection", "close");
+// Whoever answers at the pod's own address is the pod: its certificate is not looked at.
+rt::Task<Result<std::unique_ptr<net::Stream>>> without_verification(
+    rt::Loop& loop, std::unique_ptr<net::Stream> inner) {
+  CO_TRY(auto context, net::TlsContext::client({.verify_peer = false, .alpn = {"http/1.1"}}));
+  std::string name = inner->peer_address().ip.to_string();
+  CO_TRY(std::unique_ptr<net::Stream> stream,
+         co_await net::tls_connect(loop, std::move(inner), std::move(context), std::move(name)));
+  co_return stream;
+}
+
+// The probe's own headers stand in for those that are sent anyway.
+void add_headers(const json::object& action, codec::Headers& headers) {
+  std::vector<codec::Header> own;
   for (const json::value& each : kube::array_at(action, "httpHeaders")) {
     const json::object& header = kube::object_or_empty(each);
-    const std::string_view name = string_at(header, "name");
-    if (codec::is_token(name)) head.headers.set(name, string_at(header, "value"));
+    const codec::Header field{.name = string_at(header, "name"),
+                              .value = string_at(header, "value")};
+    if (codec::is_token(field.name) && codec::is_field_value(field.value)) own.push_back(field);
   }
+  for (const codec::Header& field : own) headers.remove(field.name);
+  for (const codec::Header& field : own) headers.append(field.name, field.value);
+}
+
+rt::Task<Result<void>> http_get(const ActionTarget& target, const json::object& action) {
+  rt::Loop& loop = target.context.node.loop;
+  CO_TRY(auto stream, co_await connect(target, action));
+  codec::RequestHead head{.method = "GET", .target = std::string(string_at(action, "path", "/"))};
+  if (!head.target.starts_with('/')) head.target.insert(0, "/");
+  head.headers.append("Host", stream->peer_address().to_string());
+  head.headers.append("User-Agent", kUserAgent);
+  head.headers.append("Accept", "*/*");
+  head.headers.append("Connection", "close");
+  add_headers(action, head.headers);
+  if (string_at(action, "scheme") == "HTTPS") {
+    CO_TRY(stream, co_await without_verification(loop, std::move(stream)));
+  }
+  http::ClientConnection connection(loop, std::move(stream));
   CO_TRY(const http::Response response, co_await connection.exchange(head));
   const int status = response.head.status;
   if (status >= 200 && status < 400) co_return Result<void>();
   co_return failf(Code::unavailable, "HTTP probe failed with statuscode: {}", status);
+}
+
+rt::Task<Result<void>> ask_grpc(const ActionTarget& target, const json::object& action) {
+  CO_TRY(auto stream, co_await connect(target, action));
+  std::string authority = stream->peer_address().to_string();
+  co_return co_await http::check_grpc_health(target.context.node.loop, std::move(stream),
+                                             {.service = std::string(string_at(action, "service")),
+                                              .authority = std::move(authority),
+                                              .user_agent = kUserAgent});
 }
 
 rt::Task<Result<void>> execute(const ActionTarget& target, const json::object& action) {
@@ -100,6 +131,9 @@ rt::Task<Result<void>> carry_out(ActionTarget target, const json::object& action
   }
   if (const json::object* socket = kube::find_object(action, "tcpSocket")) {
     co_return co_await connect_only(target, *socket);
+  }
+  if (const json::object* grpc = kube::find_object(action, "grpc")) {
+    co_return co_await ask_grpc(target, *grpc);
   }
   if (const json::object* exec = kube::find_object(action, "exec")) {
     co_return co_await execute(target, *exec);
@@ -130,7 +164,9 @@ rt::Task<Result<void>> run_action(ActionTarget target, const json::object& actio
 }
 
 Prober::Prober(ActionTarget target, ProbedBefore before)
-    : target_(std::move(target)), scope_(target_.context.node.loop) {
+    : target_(std::move(target)),
+      began_(target_.context.node.loop.now()),
+      scope_(target_.context.node.loop) {
   const json::object* startup = kube::find_object(target_.container, "startupProbe");
   const json::object* readiness = kube::find_object(target_.container, "readinessProbe");
   started_ = startup == nullptr || before.started;
@@ -142,10 +178,10 @@ rt::Task<void> Prober::run_startup(const json::object* probe) {
   if (probe != nullptr) {
     const ProbeTimes times = probe_times(*probe);
     ProbeState state(times, false);
-    co_await rt::sleep(scope_.loop(), times.initial_delay);
+    co_await rt::sleep_until(scope_.loop(), began_ + times.initial_delay);
     for (;;) {
       const bool reached = state.add(co_await run_once(*probe, "Startup"));
-      if (reached && !state.good()) co_return want_restart("startup");
+      if (reached && !state.good()) co_return want_restart("startup", *probe);
       if (state.good()) break;
       co_await rt::sleep(scope_.loop(), times.period);
     }
@@ -163,10 +199,10 @@ rt::Task<void> Prober::run_startup(const json::object* probe) {
 rt::Task<void> Prober::run_liveness(const json::object& probe) {
   const ProbeTimes times = probe_times(probe);
   ProbeState state(times, true);
-  co_await rt::sleep(scope_.loop(), times.initial_delay);
+  co_await rt::sleep_until(scope_.loop(), began_ + times.initial_delay);
   for (;;) {
     if (state.add(co_await run_once(probe, "Liveness")) && !state.good()) {
-      co_return want_restart("liveness");
+      co_return want_restart("liveness", probe);
     }
     co_await rt::sleep(scope_.loop(), times.period);
   }
@@ -175,7 +211,7 @@ rt::Task<void> Prober::run_liveness(const json::object& probe) {
 rt::Task<void> Prober::run_readiness(const json::object& probe) {
   const ProbeTimes times = probe_times(probe);
   ProbeState state(times, ready_);
-  co_await rt::sleep(scope_.loop(), times.initial_delay);
+  co_await rt::sleep_until(scope_.loop(), began_ + times.initial_delay);
   // One that has just started is asked more often at first, quietly: it is not to wait a whole
   // period because it was not listening in its first millisecond.
   Duration pause = ready_ ? times.period : std::min(kEagerPause, times.period);
@@ -201,14 +237,16 @@ rt::Task<bool> Prober::run_once(const json::object& probe, std::string kind) {
   co_return outcome.has_value();
 }
 
-void Prober::want_restart(std::string kind) {
-  restart_ = std::move(kind);
-  restart_waiters_.wake_all(scope_.loop());
+void Prober::want_restart(std::string kind, const json::object& probe) {
+  wish_ = RestartWish{.probe = std::move(kind), .grace = std::nullopt};
+  const std::int64_t seconds = kube::integer_at(probe, "terminationGracePeriodSeconds", -1);
+  if (seconds >= 0) wish_->grace = std::chrono::seconds(seconds);
+  wish_waiters_.wake_all(scope_.loop());
 }
 
-rt::Task<std::string> Prober::restart_wanted() {
-  while (restart_.empty()) co_await rt::wait_on(restart_waiters_);
-  co_return restart_;
+rt::Task<RestartWish> Prober::restart_wanted() {
+  while (!wish_) co_await rt::wait_on(wish_waiters_);
+  co_return *wish_;
 }
 
 }  // namespace tulle::node

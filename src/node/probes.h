@@ -7,6 +7,7 @@
 #include <boost/json/fwd.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace tulle::node {
@@ -18,7 +19,7 @@ struct ActionTarget {
   std::string container_id;
 };
 
-// Carries out exec, httpGet or tcpSocket of a probe or hook; the action goes into the pod's
+// Carries out exec, httpGet, tcpSocket or grpc of a probe or hook; the action goes into the pod's
 // network. Error: what a person is to read.
 rt::Task<Result<void>> run_action(ActionTarget target, const boost::json::object& action,
                                   Duration timeout);
@@ -29,15 +30,20 @@ struct ProbedBefore {
   bool ready = false;
 };
 
-// Runs the probes of `container` until dropped.
+// A probe's verdict that the container is to be ended and started again.
+struct RestartWish {
+  std::string probe;              // "liveness" or "startup"
+  std::optional<Duration> grace;  // in place of the pod's
+};
+
+// Runs the probes of `container` until dropped. Initial delays count from its making.
 class Prober final {
  public:
   Prober(ActionTarget target, ProbedBefore before);
 
   bool started() const { return started_; }
   bool ready() const { return started_ && ready_; }
-  // Until startup or liveness says that the container is to be restarted: the kind of the probe.
-  rt::Task<std::string> restart_wanted();
+  rt::Task<RestartWish> restart_wanted();
 
  private:
   rt::Task<void> run_startup(const boost::json::object* probe);
@@ -45,13 +51,14 @@ class Prober final {
   rt::Task<void> run_readiness(const boost::json::object& probe);
   // With an empty `kind` a failure is not told.
   rt::Task<bool> run_once(const boost::json::object& probe, std::string kind);
-  void want_restart(std::string kind);
+  void want_restart(std::string kind, const boost::json::object& probe);
 
   const ActionTarget target_;
+  const Instant began_;
   bool started_ = false;
   bool ready_ = false;
-  std::string restart_;
-  rt::WaitList restart_waiters_;
+  std::optional<RestartWish> wish_;
+  rt::WaitList wish_waiters_;
   rt::Scope scope_;
 };
 

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "http/client_connection.h"
-#include "http/http2_client.h"
+#include "http/grpc_health.h"
 #include "rt/combine.h"
 
 #include <set>
@@ -11,13 +11,9 @@ namespace tulle::proxy {
 
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = 64 * 1024;
+constexpr const char* kUserAgent = "tulle-health-check";
 // Checks of many endpoints are not to fall together.
 constexpr double kJitter = 0.1;
-
-Error unexpected_status(int status) {
-  return fail(Code::unavailable, "status " + std::to_string(status));
-}
 
 rt::Task<Result<void>> check_http(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
                                   std::string path, std::string host) {
@@ -25,44 +21,12 @@ rt::Task<Result<void>> check_http(rt::Loop& loop, std::unique_ptr<net::Stream> s
   const codec::RequestHead head{
       .method = "GET",
       .target = std::move(path),
-      .headers = {{"Host", host}, {"User-Agent", "tulle-health-check"}, {"Connection", "close"}}};
+      .headers = {{"Host", host}, {"User-Agent", kUserAgent}, {"Connection", "close"}}};
   CO_TRY(const auto response, co_await connection.exchange(head));
   const int status = response.head.status;
-  if (status < 200 || status > 399) co_return unexpected_status(status);
-  co_return Result<void>();
-}
-
-// https://github.com/grpc/grpc/blob/master/doc/health-checking.md. The message
-// HealthCheckRequest{string service = 1}, behind five bytes that say how long it is.
-std::string grpc_request(std::string_view service) {
-  std::string message;
-  if (!service.empty()) {
-    message.push_back('\x0a');
-    message.push_back(static_cast<char>(service.size()));
-    message.append(service);
+  if (status < 200 || status > 399) {
+    co_return fail(Code::unavailable, "status " + std::to_string(status));
   }
-  return std::string("\0\0\0\0", 4) + static_cast<char>(message.size()) + message;
-}
-
-// HealthCheckResponse{ServingStatus status = 1}, of which SERVING is 1.
-bool is_serving(std::string_view answer) {
-  return answer == std::string_view("\0\0\0\0\2\x08\x01", 7);
-}
-
-rt::Task<Result<void>> check_grpc(rt::Loop& loop, std::unique_ptr<net::Stream> stream,
-                                  std::string service, std::string host) {
-  http::Http2Client connection(loop, std::move(stream));
-  const auto channel = connection.open();
-  const codec::RequestHead head{.method = "POST",
-                                .target = "/grpc.health.v1.Health/Check",
-                                .headers = {{"Host", host},
-                                            {"Content-Type", "application/grpc"},
-                                            {"User-Agent", "tulle-health-check"}}};
-  http::StringBody body(grpc_request(service));
-  CO_TRY(auto response, co_await channel->exchange(head, &body, {}));
-  if (response.head.status != 200) co_return unexpected_status(response.head.status);
-  CO_TRY(const std::string answer, co_await http::read_all(response.body, kAnswerBytesMax));
-  if (!is_serving(answer)) co_return fail(Code::unavailable, "it does not answer SERVING");
   co_return Result<void>();
 }
 
@@ -76,7 +40,9 @@ rt::Task<Result<void>> ask(rt::Loop& loop, net::Network& network, SocketAddress 
     case mesh::HealthCheck::Type::http:
       co_return co_await check_http(loop, std::move(stream), check.path, host);
     case mesh::HealthCheck::Type::grpc:
-      co_return co_await check_grpc(loop, std::move(stream), check.service, host);
+      co_return co_await http::check_grpc_health(
+          loop, std::move(stream),
+          {.service = check.service, .authority = host, .user_agent = kUserAgent});
   }
   co_return Result<void>();
 }
