@@ -40,6 +40,8 @@ struct Agent::State {
         events(on, client, Random(random.next()), "kubelet", options.node_name),
         pods(on, client, Random(random.next()), kubeclient::kPods),
         services(on, client, Random(random.next()), kubeclient::kServices),
+        config_maps(on, client, Random(random.next()), kubeclient::kConfigMaps),
+        secrets(on, client, Random(random.next()), kubeclient::kSecrets),
         proxy(on, driver, options.proxy_socket),
         addresses(options.pod_network),
         node{.loop = on,
@@ -63,6 +65,7 @@ struct Agent::State {
   rt::Task<Result<void>> start();
   rt::Task<void> stop();
   void on_pod(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
+  void on_mounted(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
   void begin(const kubeclient::ObjectPtr& pod);
   rt::Task<void> work(std::string uid);
   rt::Task<void> bind(kubeclient::ObjectPtr pod);
@@ -79,6 +82,8 @@ struct Agent::State {
   kubeclient::EventRecorder events;
   kubeclient::Cache pods;
   kubeclient::Cache services;
+  kubeclient::Cache config_maps;
+  kubeclient::Cache secrets;
   HandoverClient proxy;
   AddressPool addresses;
   Node node;
@@ -101,8 +106,14 @@ rt::Task<Result<void>> Agent::State::start() {
   pods.on_change([this](const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after) {
     on_pod(before, after);
   });
+  for (kubeclient::Cache* cache : {&config_maps, &secrets}) {
+    cache->on_change([this](const kubeclient::ObjectPtr& before,
+                            const kubeclient::ObjectPtr& after) { on_mounted(before, after); });
+  }
   pods.start();
   services.start();
+  config_maps.start();
+  secrets.start();
   co_await pods.synced();
   co_await services.synced();
   // Addresses of running pods are known before new ones are given out, and the proxy is offered
@@ -134,6 +145,13 @@ void Agent::State::on_pod(const kubeclient::ObjectPtr& before, const kubeclient:
   } else if (kube::string_at(*after, "spec.nodeName").empty() && !kube::is_deleting(*after) &&
              binding.insert(uid).second) {
     scope.spawn(bind(after));
+  }
+}
+
+void Agent::State::on_mounted(const kubeclient::ObjectPtr& before,
+                              const kubeclient::ObjectPtr& after) {
+  for (const auto& [uid, worker] : workers) {
+    if (worker->mounts(after ? *after : *before)) worker->refresh_volumes();
   }
 }
 

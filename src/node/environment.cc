@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "codec/base64.h"
 #include "kube/object.h"
+#include "node/downward.h"
 
 #include <boost/json.hpp>
 
@@ -72,31 +73,6 @@ void add_service(const json::object& service, Environment& environment) {
   }
 }
 
-// metadata.labels['KEY'] and metadata.annotations['KEY'].
-Result<std::string> subscript(const json::object& pod, std::string_view path) {
-  for (const std::string_view map : {"metadata.labels", "metadata.annotations"}) {
-    if (!path.starts_with(map)) continue;
-    std::string_view rest = path.substr(map.size());
-    if (!rest.starts_with("['") || !rest.ends_with("']")) break;
-    rest = rest.substr(2, rest.size() - 4);
-    const json::value* value = kube::object_at(pod, map).if_contains(rest);
-    return value == nullptr ? std::string() : std::string(kube::string_or(*value));
-  }
-  return failf(Code::unsupported, "fieldPath \"{}\" is not supported", path);
-}
-
-Result<std::string> resource_value(const json::object& container, std::string_view resource) {
-  const std::size_t dot = resource.find('.');
-  const std::string_view kind = resource.substr(0, dot);
-  const json::value* value =
-      dot == std::string_view::npos
-          ? nullptr
-          : kube::object_at(container, std::string("resources.") + std::string(kind))
-                .if_contains(resource.substr(dot + 1));
-  if (value == nullptr) return failf(Code::unsupported, "resource \"{}\" is not known", resource);
-  return kube::scalar_text(*value);
-}
-
 // The object of a reference; null when it is missing but optional.
 Result<kubeclient::ObjectPtr> referred(const std::map<std::string, kubeclient::ObjectPtr>& objects,
                                        std::string_view kind, const json::object& reference) {
@@ -136,7 +112,7 @@ Result<std::optional<std::string>> value_from(const json::object& container,
     return key_value(sources.references.secrets, "secret", *key);
   }
   if (const json::object* resource = kube::find_object(from, "resourceFieldRef")) {
-    TRY(std::string value, resource_value(container, string_at(*resource, "resource")));
+    TRY(std::string value, resource_value(sources, container, *resource));
     return std::optional(std::move(value));
   }
   return fail(Code::unsupported, "this kind of valueFrom is not supported");
@@ -209,13 +185,8 @@ std::string expand(std::string_view text, const Environment& variables) {
   return out;
 }
 
-ReferenceNames references_of(const json::object& pod) {
+ReferenceNames references_of_volumes(const json::object& pod) {
   ReferenceNames names;
-  for (const std::string_view list : {"spec.initContainers", "spec.containers"}) {
-    for (const json::value& each : kube::array_at(pod, list)) {
-      note_container(kube::object_or_empty(each), names);
-    }
-  }
   for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
     const json::object& volume = kube::object_or_empty(each);
     note(names.config_maps, volume, "configMap.name");
@@ -223,6 +194,16 @@ ReferenceNames references_of(const json::object& pod) {
     for (const json::value& source : kube::array_at(volume, "projected.sources")) {
       note(names.config_maps, kube::object_or_empty(source), "configMap.name");
       note(names.secrets, kube::object_or_empty(source), "secret.name");
+    }
+  }
+  return names;
+}
+
+ReferenceNames references_of(const json::object& pod) {
+  ReferenceNames names = references_of_volumes(pod);
+  for (const std::string_view list : {"spec.initContainers", "spec.containers"}) {
+    for (const json::value& each : kube::array_at(pod, list)) {
+      note_container(kube::object_or_empty(each), names);
     }
   }
   return names;
@@ -254,16 +235,6 @@ Result<std::map<std::string, std::string>> read_keys(const json::object& object)
 void add_service_variables(const std::vector<kubeclient::ObjectPtr>& services,
                            Environment& environment) {
   for (const kubeclient::ObjectPtr& service : services) add_service(*service, environment);
-}
-
-Result<std::string> field_value(const EnvironmentSources& sources, std::string_view path) {
-  if (path == "status.podIP" || path == "status.podIPs") return sources.pod_address.to_string();
-  if (path == "status.hostIP" || path == "status.hostIPs") return sources.host_address.to_string();
-  for (const std::string_view plain : {"metadata.name", "metadata.namespace", "metadata.uid",
-                                       "spec.nodeName", "spec.serviceAccountName"}) {
-    if (path == plain) return std::string(string_at(sources.pod, path));
-  }
-  return subscript(sources.pod, path);
 }
 
 Result<Environment> make_environment(const json::object& container,

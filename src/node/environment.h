@@ -5,7 +5,7 @@
 #include "base/result.h"
 #include "kubeclient/client.h"
 
-#include <boost/json/fwd.hpp>
+#include <boost/json/object.hpp>
 
 #include <map>
 #include <set>
@@ -44,7 +44,9 @@ struct ReferenceNames {
   std::set<std::string> config_maps;
   std::set<std::string> secrets;
 };
-// Names of all config maps and secrets that the pod's containers and volumes use.
+// Names of all config maps and secrets that the pod's volumes are made of.
+ReferenceNames references_of_volumes(const boost::json::object& pod);
+// Those, and what its containers use.
 ReferenceNames references_of(const boost::json::object& pod);
 
 // The bytes of one key of a ConfigMap or Secret. not_found where it has none.
@@ -59,14 +61,12 @@ struct EnvironmentSources {
   const References& references;
   // Of the pod's namespace, and default/kubernetes.
   std::vector<kubeclient::ObjectPtr> services;
+  boost::json::object allocatable = {};  // what the node has, as its status says it
 };
 
 // The variables that upstream sets for services with a cluster address, Docker links included.
 void add_service_variables(const std::vector<kubeclient::ObjectPtr>& services,
                            Environment& environment);
-
-// The value of fieldRef.fieldPath: "metadata.labels['app']", "status.podIP". Error: unsupported.
-Result<std::string> field_value(const EnvironmentSources& sources, std::string_view path);
 
 // Of `container` of the pod: the image's variables, those of services, envFrom, env. Errors say
 // what is missing, for the reason CreateContainerConfigError.

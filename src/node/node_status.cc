@@ -41,19 +41,6 @@ std::string os_name() {
   return text.substr(begin, text.find('"', begin) - begin);
 }
 
-json::object capacity(const std::string& data_dir) {
-  struct sysinfo memory{};
-  ::sysinfo(&memory);
-  struct statvfs disk{};
-  ::statvfs(data_dir.c_str(), &disk);
-  const std::uint64_t kib = std::uint64_t{memory.totalram} * memory.mem_unit / 1024;
-  return {{"cpu", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN))},
-          {"memory", fmt::format("{}Ki", kib)},
-          {"ephemeral-storage",
-           fmt::format("{}Ki", std::uint64_t{disk.f_blocks} * disk.f_frsize / 1024)},
-          {"pods", std::to_string(kPodsMax)}};
-}
-
 json::object node_info(const Node& node) {
   utsname kernel{};
   ::uname(&kernel);
@@ -113,7 +100,7 @@ json::object new_node(const Node& node) {
 
 void set_node_status(const Node& node, json::object& object) {
   json::object& status = kube::ensure_object(object, "status");
-  status["capacity"] = capacity(node.options.data_dir);
+  status["capacity"] = node_capacity(node.options.data_dir);
   status["allocatable"] = status["capacity"];
   status["addresses"] =
       json::array{json::object{{"type", "InternalIP"}, {"address", kHostAddress.to_string()}},
@@ -149,6 +136,19 @@ rt::Task<kube::ApiResult<void>> renew_lease(Node& node) {
 }
 
 }  // namespace
+
+json::object node_capacity(const std::string& data_dir) {
+  struct sysinfo memory{};
+  ::sysinfo(&memory);
+  struct statvfs disk{};
+  ::statvfs(data_dir.c_str(), &disk);
+  const std::uint64_t kib = std::uint64_t{memory.totalram} * memory.mem_unit / 1024;
+  return {{"cpu", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN))},
+          {"memory", fmt::format("{}Ki", kib)},
+          {"ephemeral-storage",
+           fmt::format("{}Ki", std::uint64_t{disk.f_blocks} * disk.f_frsize / 1024)},
+          {"pods", std::to_string(kPodsMax)}};
+}
 
 rt::Task<kube::ApiResult<void>> register_node(Node& node) {
   auto known = co_await node.client.get(kubeclient::kNodes, {.name = node.options.node_name});

@@ -5,7 +5,14 @@
 #include "node/node.h"
 #include "rt/task.h"
 
+#include <boost/json/object.hpp>
+
+#include <string>
+
 namespace tulle::node {
+
+// What the machine has for pods, as status.capacity says it. The disk is that of `data_dir`.
+boost::json::object node_capacity(const std::string& data_dir);
 
 // Makes or refreshes the Node. Done when the API has it.
 rt::Task<kube::ApiResult<void>> register_node(Node& node);

@@ -23,9 +23,8 @@ struct PodPlace {
   std::string record() const { return run() + "/pod.json"; }
   std::string network() const { return data_dir + "/run/netns/" + uid; }
   std::string etc() const { return run() + "/etc"; }
-  std::string volume(const std::string& volume_name) const {
-    return run() + "/volumes/" + volume_name;
-  }
+  std::string volumes() const { return run() + "/volumes"; }
+  std::string volume(const std::string& volume_name) const { return volumes() + "/" + volume_name; }
   std::string runs(const std::string& container) const {
     return run() + "/containers/" + container;
   }

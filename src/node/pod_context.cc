@@ -2,6 +2,7 @@
 
 #include "kube/object.h"
 #include "kubeclient/resources.h"
+#include "node/node_status.h"
 
 #include <boost/json.hpp>
 
@@ -48,7 +49,8 @@ EnvironmentSources sources_of(const PodContext& context, const References& refer
                              .pod_address = context.address,
                              .host_address = kHostAddress,
                              .references = references,
-                             .services = {}};
+                             .services = {},
+                             .allocatable = node_capacity(context.node.options.data_dir)};
   const bool links = kube::bool_at(*context.pod, "spec.enableServiceLinks", true);
   for (const auto& [key, service] : context.node.services.objects()) {
     const bool own = key.namespace_ == context.place.namespace_;

@@ -8,7 +8,6 @@
 #include "node/cgroup.h"
 #include "node/image_files.h"
 #include "node/pod_status.h"
-#include "node/volumes.h"
 #include "rt/sleep.h"
 
 #include <boost/json.hpp>
@@ -27,6 +26,8 @@ constexpr std::uint64_t kRecordBytesMax = 64 * 1024;
 constexpr Duration kSetUpRetry = std::chrono::seconds(2);
 // Time enough to end in order, however short the grace period. Upstream gives as much.
 constexpr Duration kStopTimeMin = std::chrono::seconds(2);
+// Several objects are often applied at once.
+constexpr Duration kRefreshDelay = std::chrono::milliseconds(100);
 constexpr Duration kWriteRetry = std::chrono::milliseconds(200);
 // Changes that come together are told together.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(5);
@@ -47,7 +48,10 @@ std::string record_of(const PodPlace& place, const IpAddress& address) {
 }  // namespace
 
 PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
-    : context_(node, place_of(node, *pod), pod), scope_(node.loop) {
+    : context_(node, place_of(node, *pod), pod),
+      mounted_(references_of_volumes(*pod)),
+      volumes_stale_(node.loop),
+      scope_(node.loop) {
   const std::string_view phase = string_at(*pod, "status.phase");
   over_ = phase == "Succeeded" || phase == "Failed";
   started_at_ = string_at(*pod, "status.startTime");
@@ -78,6 +82,7 @@ bool PodWorker::adopt_network() {
   // No container is started before the proxy listens.
   std::error_code error;
   set_up_before_ = std::filesystem::exists(context_.place.run() + "/containers", error);
+  if (set_up_before_) volumes_stale_.set();
   serves_ = set_up_before_;
   return true;
 }
@@ -91,9 +96,19 @@ void PodWorker::hold() {
 }
 
 void PodWorker::update(kubeclient::ObjectPtr pod) {
-  context_.pod = std::move(pod);
+  const kubeclient::ObjectPtr before = std::exchange(context_.pod, std::move(pod));
+  if (kube::labels_of(*before) != kube::labels_of(*context_.pod) ||
+      kube::annotations_of(*before) != kube::annotations_of(*context_.pod)) {
+    refresh_volumes();
+  }
   // Readiness gates and what others write into the status.
   context_.touch();
+}
+
+bool PodWorker::mounts(const json::object& object) const {
+  const auto& names = kube::kind_of(object) == "Secret" ? mounted_.secrets : mounted_.config_maps;
+  return kube::namespace_of(object) == context_.place.namespace_ &&
+         names.contains(std::string(kube::name_of(object)));
 }
 
 void PodWorker::end(PodEnd why, Instant kill_at) {
@@ -137,6 +152,7 @@ rt::Task<void> PodWorker::run() {
 rt::Task<void> PodWorker::live() {
   if (co_await set_up()) {
     serves_ = true;
+    scope_.spawn(keep_volumes_fresh());
     co_await run_containers();
   }
   // A pod whose containers are done stays until it is deleted.
@@ -148,6 +164,7 @@ rt::Task<bool> PodWorker::set_up() {
   if (set_up_before_) co_return true;
   for (;;) {
     if (context_.stopping.is_set()) co_return false;
+    volumes_stale_.clear();
     auto made = context_.space ? Result<void>() : co_await make_network();
     const char* reason = "FailedCreatePodSandBox";
     if (made) {
@@ -165,7 +182,8 @@ rt::Task<bool> PodWorker::set_up() {
     context_.warning(reason, made.error().message);
     // An offer that failed is made anew.
     if (context_.space) hold();
-    if (co_await pause_or_stop(context_, kSetUpRetry)) co_return false;
+    // What is missing may come.
+    co_await rt::race(volumes_stale_.wait(), pause_or_stop(context_, kSetUpRetry));
   }
 }
 
@@ -196,17 +214,53 @@ rt::Task<Result<void>> PodWorker::make_network() {
 
 rt::Task<Result<void>> PodWorker::make_files() {
   Node& node = context_.node;
-  auto references = co_await fetch_references(node, context_.pod);
-  if (!references) co_return kube::to_error(references.error());
-  PodFiles files{
+  CO_TRY(auto volumes, co_await plan_volumes(VolumesOf::every_kind));
+  EtcFiles files{
       .hostname = std::string(string_at(*context_.pod, "spec.hostname", context_.place.name)),
       .address = context_.address.to_string(),
       .dns_address = node.options.dns_address.to_string(),
       .cluster_domain = node.options.cluster_domain};
   co_return co_await rt::run_blocking(
       node.blocking,
-      [place = context_.place, pod = context_.pod, references = *std::move(references),
-       files = std::move(files)] { return write_pod_files(place, *pod, references, files); });
+      [place = context_.place, pod = context_.pod, volumes = std::move(volumes),
+       files = std::move(files)]() -> Result<void> {
+        TRY_VOID(write_etc(place, *pod, files));
+        return make_volumes(place, volumes, group_of_volumes(*pod));
+      });
+}
+
+rt::Task<Result<std::vector<PlannedVolume>>> PodWorker::plan_volumes(VolumesOf which) {
+  const auto references = co_await fetch_references(context_.node, context_.pod);
+  if (!references) co_return kube::to_error(references.error());
+  co_return node::plan_volumes(sources_of(context_, *references), which);
+}
+
+// What was written while a change was on its way is old at once: so an agent that takes over begins
+// with this, too.
+rt::Task<void> PodWorker::keep_volumes_fresh() {
+  BackOff waits{0};
+  for (;;) {
+    co_await volumes_stale_.wait();
+    co_await rt::sleep(context_.node.loop, kRefreshDelay);
+    volumes_stale_.clear();
+    const auto fresh = co_await refresh_now();
+    if (fresh) {
+      waits.reset();
+      continue;
+    }
+    context_.warning("FailedMount", fresh.error().message);
+    co_await rt::sleep(context_.node.loop, waits.failed({}));
+    volumes_stale_.set();
+  }
+}
+
+rt::Task<Result<void>> PodWorker::refresh_now() {
+  CO_TRY(auto volumes, co_await plan_volumes(VolumesOf::objects));
+  co_return co_await rt::run_blocking(
+      context_.node.blocking,
+      [place = context_.place, pod = context_.pod, volumes = std::move(volumes)] {
+        return make_volumes(place, volumes, group_of_volumes(*pod));
+      });
 }
 
 rt::Task<void> PodWorker::run_containers() {
@@ -318,6 +372,7 @@ rt::Task<void> remove_pod_remains(Node& node, PodPlace place) {
   }
   const auto removed = co_await rt::run_blocking(node.blocking, [place]() -> Result<void> {
     TRY_VOID(remove_pod_network(place.network()));
+    TRY_VOID(unmount_volumes(place));
     TRY_VOID(remove_tree(place.run()));
     TRY_VOID(remove_tree(place.logs()));
     return remove_pod_cgroup(place.uid);

@@ -4,6 +4,7 @@
 #include "node/container_runner.h"
 #include "node/pod_context.h"
 #include "node/pod_status.h"
+#include "node/volumes.h"
 #include "rt/scope.h"
 
 #include <memory>
@@ -32,6 +33,10 @@ class PodWorker final {
 
   // The object has changed.
   void update(kubeclient::ObjectPtr pod);
+  // Whether volumes of the pod are made of this ConfigMap or Secret of its namespace.
+  bool mounts(const boost::json::object& object) const;
+  // Something that volumes are made of has changed.
+  void refresh_volumes() { volumes_stale_.set(); }
   // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts. One that
   // is deleted is told to stop when nothing is under way to it any more, or at `kill_at`; then
   // it has as long once more.
@@ -54,6 +59,9 @@ class PodWorker final {
   rt::Task<bool> set_up();
   rt::Task<Result<void>> make_network();
   rt::Task<Result<void>> make_files();
+  rt::Task<Result<std::vector<PlannedVolume>>> plan_volumes(VolumesOf which);
+  rt::Task<void> keep_volumes_fresh();
+  rt::Task<Result<void>> refresh_now();
   rt::Task<void> run_containers();
   rt::Task<void> write_statuses();
   rt::Task<bool> write_status();
@@ -62,6 +70,8 @@ class PodWorker final {
   void hold();
 
   PodContext context_;
+  const ReferenceNames mounted_;  // what its volumes are made of
+  rt::Event volumes_stale_;
   std::string started_at_;
   bool set_up_before_ = false;  // by an agent before this one
   Duration grace_ = Duration::max();

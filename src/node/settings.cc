@@ -92,7 +92,7 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.rootfs = input.place.rootfs();
   settings.network_namespace = input.place.pod.network();
   settings.cgroup = input.place.cgroup();
-  TRY(settings.mounts, mounts_of(input.place.pod, input.container));
+  TRY(settings.mounts, mounts_of(input.place.pod, input.pod, input.container, environment));
   const json::object& security = kube::object_at(input.container, "securityContext");
   settings.capabilities_added = strings_at(security, "capabilities.add");
   settings.capabilities_dropped = strings_at(security, "capabilities.drop");
@@ -117,6 +117,7 @@ Result<ContainerUser> find_user(const SettingsInput& input, const std::string& r
   for (const json::value& group : kube::array_at(pod, "supplementalGroups")) {
     if (group.is_int64()) user.groups.push_back(static_cast<std::uint32_t>(group.get_int64()));
   }
+  if (const auto group = group_of_volumes(input.pod)) user.groups.push_back(*group);
   if (kube::bool_at(own, "runAsNonRoot", kube::bool_at(pod, "runAsNonRoot")) && user.uid == 0) {
     return fail(Code::invalid_argument, "container has runAsNonRoot and image will run as root");
   }

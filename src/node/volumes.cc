@@ -2,14 +2,21 @@
 
 #include "base/format.h"
 #include "kube/object.h"
+#include "kube/quantity.h"
 #include "node/image_files.h"
+#include "node/projection.h"
 
 #include <boost/json.hpp>
 
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <cerrno>
+#include <filesystem>
+#include <set>
 
 namespace tulle::node {
 
@@ -32,77 +39,134 @@ Result<void> write_file(const std::string& path, std::string_view text, mode_t m
   return {};
 }
 
-// A name within a volume: relative, without "..".
-bool stays_inside(std::string_view path) {
-  if (path.empty() || path.front() == '/') return false;
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    if (path.substr(begin, end - begin) == "..") return false;
-    begin = end + 1;
+Result<PlannedVolume> plan_volume(const json::object& volume, const EnvironmentSources& sources) {
+  PlannedVolume plan{.name = std::string(string_at(volume, "name")), .what = ScratchVolume{}};
+  if (const json::object* scratch = kube::find_object(volume, "emptyDir")) {
+    const json::value* limit = scratch->if_contains("sizeLimit");
+    kube::Quantity bytes;
+    if (limit != nullptr) {
+      TRY(bytes, kube::Quantity::parse(kube::scalar_text(*limit)));
+    }
+    plan.what = ScratchVolume{.in_memory = string_at(*scratch, "medium") == "Memory",
+                              .bytes_max = bytes.value()};
+  } else if (const json::object* host = kube::find_object(volume, "hostPath")) {
+    plan.what = HostVolume{.path = std::string(string_at(*host, "path")),
+                           .type = std::string(string_at(*host, "type"))};
+  } else if (is_made_of_objects(volume)) {
+    TRY(plan.what, volume_files(volume, sources));
+  } else {
+    return fail(Code::unsupported,
+                "volumes of this kind are not supported; emptyDir, hostPath, configMap, secret, "
+                "downwardAPI and projected are");
   }
-  return true;
+  return plan;
 }
 
-Result<void> write_item(const std::string& directory, const std::string& name,
-                        std::string_view text, mode_t mode) {
-  if (!stays_inside(name)) {
-    return failf(Code::invalid_argument, "\"{}\" is no path within a volume", name);
-  }
-  const std::size_t slash = name.rfind('/');
-  if (slash != std::string::npos) {
-    TRY_VOID(make_directories(directory + "/" + name.substr(0, slash), 0755));
-  }
-  return write_file(directory + "/" + name, text, mode);
+// Whether something is mounted at the directory.
+bool is_mount_point(const std::string& path) {
+  struct stat own{};
+  struct stat parent{};
+  return ::lstat(path.c_str(), &own) == 0 && ::stat((path + "/..").c_str(), &parent) == 0 &&
+         own.st_dev != parent.st_dev;
 }
 
-// The files of a configMap or secret source: all keys, or those that `items` lists.
-Result<void> write_keys(const std::string& directory, const json::object& source,
-                        const kubeclient::ObjectPtr& object, std::string_view kind,
-                        std::string_view name) {
-  if (!object) {
-    if (kube::bool_at(source, "optional")) return {};
-    return failf(Code::not_found, "{} \"{}\" not found", kind, name);
+Result<void> give_group(const std::string& path, std::uint32_t group) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) return os_error(errno, "look at " + path);
+  if (S_ISLNK(status.st_mode)) return {};
+  const mode_t granted = S_ISDIR(status.st_mode) ? 02770 : 0660;
+  if (::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0 ||
+      ::chmod(path.c_str(), (status.st_mode & 07777) | granted) != 0) {
+    return os_error(errno, "give a group to " + path);
   }
-  const auto mode = static_cast<mode_t>(kube::integer_at(source, "defaultMode", kFileMode));
-  const json::array& items = kube::array_at(source, "items");
-  for (const json::value& each : items) {
-    const json::object& item = kube::object_or_empty(each);
-    TRY(const std::string text, read_key(*object, string_at(item, "key")));
-    TRY_VOID(write_item(directory, std::string(string_at(item, "path")), text,
-                        static_cast<mode_t>(kube::integer_at(item, "mode", mode))));
-  }
-  if (!items.empty()) return {};
-  TRY(const auto values, read_keys(*object));
-  for (const auto& [key, text] : values) TRY_VOID(write_item(directory, key, text, mode));
   return {};
 }
 
-kubeclient::ObjectPtr find(const std::map<std::string, kubeclient::ObjectPtr>& objects,
-                           std::string_view name) {
-  const auto found = objects.find(std::string(name));
-  return found == objects.end() ? nullptr : found->second;
+Result<void> make(const std::string& path, const ScratchVolume& volume,
+                  std::optional<std::uint32_t> group) {
+  TRY_VOID(make_directories(path, 0777));
+  if (volume.in_memory && !is_mount_point(path)) {
+    const std::string size =
+        volume.bytes_max > 0 ? fmt::format(",size={}", volume.bytes_max) : std::string();
+    if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
+                ("mode=0777" + size).c_str()) != 0) {
+      return os_error(errno, "mount a tmpfs");
+    }
+  }
+  return group ? give_group(path, *group) : Result<void>();
 }
 
-Result<void> write_volume(const PodPlace& place, const json::object& volume,
-                          const References& references) {
-  const std::string directory = place.volume(std::string(string_at(volume, "name")));
-  if (volume.contains("emptyDir")) return make_directories(directory, 0777);
-  TRY_VOID(make_directories(directory, 0755));
-  if (const json::object* source = kube::find_object(volume, "configMap")) {
-    const std::string_view name = string_at(*source, "name");
-    return write_keys(directory, *source, find(references.config_maps, name), "configmap", name);
+// As HostPathVolumeSource's type says. Without one, what is missing is made, as containerd does.
+Result<void> check_host_path(const HostVolume& volume) {
+  const std::string& path = volume.path;
+  const bool any = volume.type.empty();
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (any || volume.type == "DirectoryOrCreate") return make_directories(path, 0755);
+    if (volume.type == "FileOrCreate") return write_file(path, "", kFileMode);
+    return failf(Code::not_found, "hostPath type check failed: {} does not exist", path);
   }
-  if (const json::object* source = kube::find_object(volume, "secret")) {
-    const std::string_view name = string_at(*source, "secretName");
-    return write_keys(directory, *source, find(references.secrets, name), "secret", name);
+  struct Kind {
+    std::string_view name;
+    mode_t type;
+  };
+  for (const Kind& each :
+       {Kind{"Directory", S_IFDIR}, Kind{"DirectoryOrCreate", S_IFDIR}, Kind{"File", S_IFREG},
+        Kind{"FileOrCreate", S_IFREG}, Kind{"Socket", S_IFSOCK}, Kind{"CharDevice", S_IFCHR},
+        Kind{"BlockDevice", S_IFBLK}}) {
+    if (each.name == volume.type && (status.st_mode & S_IFMT) == each.type) return {};
   }
-  return failf(Code::unsupported,
-               "volume \"{}\" is of a kind that Tulle does not support yet; emptyDir, configMap "
-               "and secret are",
-               string_at(volume, "name"));
+  if (any) return {};
+  return failf(Code::invalid_argument, "hostPath type check failed: {} is not a {}", path,
+               volume.type);
 }
 
-std::string hosts_text(const json::object& pod, const PodFiles& files) {
+// The pod's place for the volume is a link, so that nothing of the machine can go with the pod.
+Result<void> make(const std::string& path, const HostVolume& volume,
+                  std::optional<std::uint32_t> /*group*/) {
+  TRY_VOID(check_host_path(volume));
+  if (::symlink(volume.path.c_str(), path.c_str()) != 0 && errno != EEXIST) {
+    return os_error(errno, "link " + path);
+  }
+  return {};
+}
+
+Result<void> make(const std::string& path, const VolumeFiles& files,
+                  std::optional<std::uint32_t> group) {
+  return write_projection(path, files, group);
+}
+
+// Where `sub_path` of the volume is, made if it is missing. The kernel refuses ways that lead out.
+Result<std::string> inside(const std::string& volume, std::string_view sub_path) {
+  if (!stays_inside(sub_path)) {
+    return failf(Code::invalid_argument, "subPath \"{}\" is no path within a volume", sub_path);
+  }
+  const OwnedFd root(::open(volume.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return os_error(errno, "open " + volume);
+  OwnedFd parent;
+  OwnedFd at;
+  for (std::size_t end = 0; end < sub_path.size();) {
+    const std::size_t begin = end;
+    end = std::min(sub_path.find('/', begin + 1), sub_path.size());
+    const std::string path(sub_path.substr(0, end));
+    const auto open_beneath = [&root, &path] {
+      const open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_BENEATH};
+      return OwnedFd(
+          static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof how)));
+    };
+    parent = std::exchange(at, open_beneath());
+    if (!at && errno == ENOENT) {
+      const std::string name(sub_path.substr(begin == 0 ? 0 : begin + 1, end - begin));
+      const int where = parent ? parent.get() : root.get();
+      if (::mkdirat(where, name.c_str(), 0777) == 0) at = open_beneath();
+    }
+    if (!at) return os_error(errno, fmt::format("open subPath \"{}\"", sub_path));
+  }
+  std::error_code error;
+  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", at.get()), error).string();
+}
+
+std::string hosts_text(const json::object& pod, const EtcFiles& files) {
   std::string out = fmt::format(
       "# Written by Tulle.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
       "{}\t{}\n",
@@ -118,7 +182,7 @@ std::string hosts_text(const json::object& pod, const PodFiles& files) {
   return out;
 }
 
-std::string resolver_text(const json::object& pod, const PodFiles& files) {
+std::string resolver_text(const json::object& pod, const EtcFiles& files) {
   const std::string& domain = files.cluster_domain;
   return fmt::format("search {}.svc.{} svc.{} {}\nnameserver {}\noptions ndots:5\n",
                      kube::namespace_of(pod), domain, domain, domain, files.dns_address);
@@ -126,19 +190,68 @@ std::string resolver_text(const json::object& pod, const PodFiles& files) {
 
 }  // namespace
 
-Result<void> write_pod_files(const PodPlace& place, const json::object& pod,
-                             const References& references, const PodFiles& files) {
-  TRY_VOID(make_directories(place.etc(), 0755));
-  TRY_VOID(write_file(place.etc() + "/hosts", hosts_text(pod, files), kFileMode));
-  TRY_VOID(write_file(place.etc() + "/hostname", files.hostname + "\n", kFileMode));
-  TRY_VOID(write_file(place.etc() + "/resolv.conf", resolver_text(pod, files), kFileMode));
-  for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
-    TRY_VOID(write_volume(place, kube::object_or_empty(each), references));
+Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& sources,
+                                                VolumesOf which) {
+  std::vector<PlannedVolume> plans;
+  for (const json::value& each : kube::array_at(sources.pod, "spec.volumes")) {
+    const json::object& volume = kube::object_or_empty(each);
+    if (which == VolumesOf::objects && !is_made_of_objects(volume)) continue;
+    auto plan = plan_volume(volume, sources);
+    if (!plan) {
+      return std::move(plan).error().context(
+          fmt::format("MountVolume.SetUp failed for volume \"{}\" ", string_at(volume, "name")));
+    }
+    plans.push_back(*std::move(plan));
+  }
+  return plans;
+}
+
+std::optional<std::uint32_t> group_of_volumes(const json::object& pod) {
+  const std::int64_t group = kube::integer_at(pod, "spec.securityContext.fsGroup", -1);
+  return group < 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(group));
+}
+
+Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume>& volumes,
+                          std::optional<std::uint32_t> group) {
+  TRY_VOID(make_directories(place.volumes(), 0755));
+  for (const PlannedVolume& volume : volumes) {
+    auto made =
+        std::visit([&](const auto& what) { return make(place.volume(volume.name), what, group); },
+                   volume.what);
+    if (!made) {
+      return std::move(made).error().context(
+          fmt::format("MountVolume.SetUp failed for volume \"{}\" ", volume.name));
+    }
   }
   return {};
 }
 
-Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::object& container) {
+Result<void> unmount_volumes(const PodPlace& place) {
+  std::error_code error;
+  for (const auto& volume : std::filesystem::directory_iterator(place.volumes(), error)) {
+    const std::string path = volume.path();
+    if (!volume.is_symlink() && is_mount_point(path) && ::umount2(path.c_str(), MNT_DETACH) != 0) {
+      return os_error(errno, "unmount " + path);
+    }
+  }
+  return {};
+}
+
+Result<void> write_etc(const PodPlace& place, const json::object& pod, const EtcFiles& files) {
+  TRY_VOID(make_directories(place.etc(), 0755));
+  TRY_VOID(write_file(place.etc() + "/hosts", hosts_text(pod, files), kFileMode));
+  TRY_VOID(write_file(place.etc() + "/hostname", files.hostname + "\n", kFileMode));
+  return write_file(place.etc() + "/resolv.conf", resolver_text(pod, files), kFileMode);
+}
+
+Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::object& pod,
+                                         const json::object& container,
+                                         const Environment& environment) {
+  std::set<std::string_view> read_only;
+  for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
+    const json::object& volume = kube::object_or_empty(each);
+    if (is_made_of_objects(volume)) read_only.insert(string_at(volume, "name"));
+  }
   std::vector<BindMount> mounts;
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
     mounts.push_back({.source = place.etc() + "/" + name,
@@ -147,15 +260,16 @@ Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::obje
   }
   for (const json::value& each : kube::array_at(container, "volumeMounts")) {
     const json::object& mount = kube::object_or_empty(each);
-    std::string source = place.volume(std::string(string_at(mount, "name")));
-    const std::string_view sub_path = string_at(mount, "subPath");
-    if (!sub_path.empty() && !stays_inside(sub_path)) {
-      return failf(Code::invalid_argument, "subPath \"{}\" is no path within a volume", sub_path);
+    const std::string_view name = string_at(mount, "name");
+    std::string source = place.volume(std::string(name));
+    std::string sub_path(string_at(mount, "subPath"));
+    if (sub_path.empty()) sub_path = expand(string_at(mount, "subPathExpr"), environment);
+    if (!sub_path.empty()) {
+      TRY(source, inside(source, sub_path));
     }
-    if (!sub_path.empty()) source += "/" + std::string(sub_path);
     mounts.push_back({.source = std::move(source),
                       .target = std::string(string_at(mount, "mountPath")),
-                      .read_only = kube::bool_at(mount, "readOnly")});
+                      .read_only = kube::bool_at(mount, "readOnly") || read_only.contains(name)});
   }
   return mounts;
 }

@@ -1,31 +1,69 @@
-// The volumes of a pod that live on this node: emptyDir, configMap and secret.
+// The volumes of a pod on this node, and the files in /etc of its containers.
 #pragma once
 
 #include "base/result.h"
 #include "node/environment.h"
 #include "node/oci_spec.h"
 #include "node/places.h"
+#include "node/volume_files.h"
 
 #include <boost/json/fwd.hpp>
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
 #include <vector>
 
 namespace tulle::node {
 
-// Makes the volumes, and files for hosts, hostname and resolv.conf. Blocking. Done again it brings
-// config maps and secrets up to date. Errors: not_found for what is referred to and missing,
-// unsupported for other kinds of volumes.
-struct PodFiles {
+// A directory of the pod's own, which goes with it.
+struct ScratchVolume {
+  bool in_memory = false;
+  std::int64_t bytes_max = 0;  // of one in memory; 0: half of the machine's
+};
+
+// Something of the machine, which stays when the pod goes.
+struct HostVolume {
+  std::string path;
+  std::string type = {};  // as HostPathVolumeSource has it
+};
+
+struct PlannedVolume {
+  std::string name;
+  std::variant<ScratchVolume, HostVolume, VolumeFiles> what;
+};
+
+enum class VolumesOf : std::uint8_t { every_kind, objects };
+
+// What the volumes of the pod are to be, or only those that is_made_of_objects(). Pure. Errors name
+// the volume: those of volume_files(), and unsupported for other kinds.
+Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& sources, VolumesOf which);
+
+// spec.securityContext.fsGroup.
+std::optional<std::uint32_t> group_of_volumes(const boost::json::object& pod);
+
+// Makes them, or brings them up to date. Those that may have a group get it. Blocking.
+Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume>& volumes,
+                          std::optional<std::uint32_t> group);
+
+// Unmounts what make_volumes() mounted; nothing there is no error. Blocking.
+Result<void> unmount_volumes(const PodPlace& place);
+
+struct EtcFiles {
   std::string hostname;
   std::string address;
   std::string dns_address;
   std::string cluster_domain;
 };
-Result<void> write_pod_files(const PodPlace& place, const boost::json::object& pod,
-                             const References& references, const PodFiles& files);
+// hosts, hostname and resolv.conf. Blocking.
+Result<void> write_etc(const PodPlace& place, const boost::json::object& pod,
+                       const EtcFiles& files);
 
-// What is mounted into `container`. Error: invalid_argument.
-Result<std::vector<BindMount>> mounts_of(const PodPlace& place,
-                                         const boost::json::object& container);
+// What is mounted into `container`. Makes a subPath that is missing, and follows it without leaving
+// its volume: it is written by containers. Blocking. Error: invalid_argument.
+Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const boost::json::object& pod,
+                                         const boost::json::object& container,
+                                         const Environment& environment);
 
 }  // namespace tulle::node

@@ -1,4 +1,4 @@
-"""What a pod is given and asked while it lives: probes of every kind."""
+"""What a pod is given and asked while it lives: probes of every kind, volumes that follow the API."""
 
 import json
 
@@ -63,3 +63,61 @@ def test_grpc_and_https_are_asked_and_the_probe_s_own_grace_counts(home):
                in messages_of(home, "probed"), 10, "the event says why")
     wait_until(lambda: home.get("pod", "probed")["status"]["containerStatuses"][0]["restartCount"],
                20, "the liveness probe has it started again")
+
+
+CONFIG = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {colour: "%s"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: hidden}
+stringData: {key: "%s"}
+"""
+
+
+def test_volumes_follow_what_they_are_made_of(home):
+    home.kubectl("apply", "-f", "-", stdin=CONFIG % ("red", "one"))
+    run(home, "volumes", {
+        "volumeMounts": [
+            {"name": "settings", "mountPath": "/settings"}, {"name": "all", "mountPath": "/all"},
+            {"name": "self", "mountPath": "/self"},
+            {"name": "settings", "mountPath": "/one", "subPath": "colour"}],
+        "resources": {"limits": {"memory": "64Mi"}}}, volumes=[
+        {"name": "settings", "configMap": {"name": "settings"}},
+        {"name": "self", "downwardAPI": {"items": [
+            {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+            {"path": "memory", "resourceFieldRef": {
+                "containerName": "tenant", "resource": "limits.memory", "divisor": "1Mi"}}]}},
+        {"name": "all", "projected": {"sources": [
+            {"secret": {"name": "hidden", "items": [{"key": "key", "path": "deep/key"}]}},
+            {"downwardAPI": {"items": [
+                {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}}]}}])
+    wait_ready(home, "volumes")
+    def read(path):
+        return tenant(home, "volumes", "cat", path)
+    files = ["/settings/colour", "/all/deep/key", "/all/name", "/self/memory", "/one"]
+    assert [read(path) for path in files] == ["red", "one", "volumes", "64", "red"]
+    home.kubectl("apply", "-f", "-", stdin=CONFIG % ("blue", "two"))
+    home.kubectl("label", "pod", "volumes", "mood=good")
+    wait_until(lambda: read("/settings/colour") == "blue", 20, "the ConfigMap's volume follows")
+    wait_until(lambda: read("/all/deep/key") == "two", 20, "the projected volume follows")
+    wait_until(lambda: read("/self/labels") == 'app="tenant"\nmood="good"', 20, "labels follow")
+    assert read("/one") == "red"  # a subPath is what it was when the container started
+    written = home.kubectl("exec", "volumes", "--", "/tenant", "write", "/settings/own", "x",
+                           check=False)
+    assert "cannot write /settings/own" in written.stderr
+    home.kubectl("delete", "configmap/settings", "secret/hidden")
+
+
+def test_a_volume_that_cannot_be_made_says_why(home):
+    run(home, "waits", {"volumeMounts": [{"name": "later", "mountPath": "/later"}]},
+        volumes=[{"name": "later", "configMap": {"name": "later"}}])
+    wait_until(lambda: 'MountVolume.SetUp failed for volume "later" : configmap "later" not found'
+               in messages_of(home, "waits"), 20, "the event names what is missing")
+    home.kubectl("create", "configmap", "later", "--from-literal=key=value")
+    wait_ready(home, "waits")
+    assert tenant(home, "waits", "cat", "/later/key") == "value"
+    home.kubectl("delete", "configmap/later")

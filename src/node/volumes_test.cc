@@ -1,0 +1,98 @@
+#include "node/volumes.h"
+
+#include "codec/json.h"
+#include "node/image_test_directory.h"
+
+#include <gtest/gtest.h>
+#include <boost/json.hpp>
+
+#include <unistd.h>
+
+namespace tulle::node {
+namespace {
+
+namespace json = boost::json;
+
+json::object parse(std::string_view text) { return codec::parse_json(text).value().as_object(); }
+
+class MountsTest : public testing::Test {
+ protected:
+  // The source of the one mount, below the volume; or the error's message.
+  std::string source_of(std::string_view mount) {
+    const json::object container{{"volumeMounts", json::array{parse(mount)}}};
+    Environment environment;
+    environment.set("POD", "web-0");
+    const auto mounts = mounts_of(place, pod, container, environment);
+    if (!mounts) return mounts.error().message;
+    read_only = mounts->back().read_only;
+    const std::string& source = mounts->back().source;
+    return source.starts_with(place.volumes()) ? source.substr(place.volumes().size()) : source;
+  }
+  Result<void> make(VolumeFiles files, ScratchVolume scratch = {}) {
+    return make_volumes(
+        place, {{.name = "files", .what = std::move(files)}, {.name = "scratch", .what = scratch}},
+        {});
+  }
+
+  TestDirectory temporary;
+  PodPlace place{.data_dir = temporary / "data", .namespace_ = "n", .name = "p", .uid = "u"};
+  json::object pod = parse(R"({"spec":{"volumes":[{"name":"files","configMap":{}},
+      {"name":"scratch","emptyDir":{}}]}})");
+  bool read_only = false;
+};
+
+TEST_F(MountsTest, a_sub_path_is_made_and_does_not_leave_its_volume) {
+  ASSERT_TRUE(make({{"key", {.text = "1", .mode = 0644}}}));
+  EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s"})"), "/scratch");
+  EXPECT_FALSE(read_only);
+  EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s","subPath":"a/b"})"), "/scratch/a/b");
+  EXPECT_EQ(what_is(place.volume("scratch/a/b")).substr(0, 3), "dir");
+  EXPECT_EQ(source_of(R"j({"name":"scratch","mountPath":"/s","subPathExpr":"x/$(POD)"})j"),
+            "/scratch/x/web-0");
+  // What a container's link leads to is looked for inside the volume only.
+  ASSERT_EQ(::symlink("/etc", place.volume("scratch/out").c_str()), 0);
+  ASSERT_EQ(::symlink("a", place.volume("scratch/in").c_str()), 0);
+  EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s","subPath":"in/b"})"), "/scratch/a/b");
+  EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s","subPath":"out/passwd"})"),
+            "open subPath \"out/passwd\": Invalid cross-device link");
+  EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s","subPath":"a/../.."})"),
+            "subPath \"a/../..\" is no path within a volume");
+  EXPECT_EQ(source_of(R"({"name":"files","mountPath":"/f","subPath":"key"})"), "/files/..1/key");
+  EXPECT_TRUE(read_only);
+}
+
+TEST_F(MountsTest, a_path_of_the_host_is_checked_and_only_linked_to) {
+  const std::string there = temporary.write("there", "kept");
+  const auto make_host = [&](std::string path, std::string type) {
+    auto made = make_volumes(
+        place, {{.name = "h" + type, .what = HostVolume{.path = path, .type = type}}}, {});
+    return made ? "" : made.error().message;
+  };
+  EXPECT_EQ(make_host(there, "File"), "");
+  EXPECT_EQ(what_is(place.volume("hFile")), "link " + there);
+  EXPECT_EQ(make_host(temporary / "new/dir", "DirectoryOrCreate"), "");
+  EXPECT_EQ(what_is(temporary / "new/dir"), "dir 0755");
+  EXPECT_EQ(make_host(there, "Directory"),
+            "MountVolume.SetUp failed for volume \"hDirectory\" : hostPath type check failed: " +
+                there + " is not a Directory");
+  EXPECT_EQ(make_host(temporary / "no", "Socket"),
+            "MountVolume.SetUp failed for volume \"hSocket\" : hostPath type check failed: " +
+                (temporary / "no") + " does not exist");
+  ASSERT_TRUE(remove_tree(place.run()));
+  EXPECT_EQ(contents_of(there), "kept");
+}
+
+TEST_F(MountsTest, memory_is_mounted_once_and_unmounted) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  const ScratchVolume memory{.in_memory = true, .bytes_max = 1024 * 1024};
+  ASSERT_TRUE(make({}, memory));
+  temporary.write("data/run/pods/u/volumes/scratch/file", "kept");
+  ASSERT_TRUE(make({}, memory));
+  EXPECT_EQ(contents_of(place.volume("scratch/file")), "kept");
+  ASSERT_TRUE(unmount_volumes(place));
+  EXPECT_EQ(what_is(place.volume("scratch/file")), "nothing");
+  ASSERT_TRUE(unmount_volumes(place));
+}
+
+}  // namespace
+}  // namespace tulle::node
