@@ -8,6 +8,7 @@
 #include "controllers/manager.h"
 #include "http/server.h"
 #include "kube/scheme.h"
+#include "kube/storage.h"
 #include "net/kernel_network.h"
 #include "node/agent.h"
 #include "rt/combine.h"
@@ -114,8 +115,10 @@ class ControlRole final {
         std::make_unique<apiserver::LocalClient>(*api_, component("node:" + host_name()));
     manager_ = std::make_unique<controllers::Manager>(
         loop_, *controllers_client_, Random(random_.next()),
-        controllers::ManagerOptions{.ingress_port = options_.ingress_port,
-                                    .ca_pem = credentials_.authority.certificate_pem});
+        controllers::ManagerOptions{
+            .ingress_port = options_.ingress_port,
+            .ca_pem = credentials_.authority.certificate_pem,
+            .volumes_directory = kube::local_volumes_directory(options_.instance.data_dir)});
     manager_->start();
     CO_TRY(auto images, node::ImageStore::open(options_.instance.images()));
     node::AgentOptions agent;

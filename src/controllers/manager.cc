@@ -9,6 +9,7 @@
 #include "controllers/quota.h"
 #include "controllers/replica_set.h"
 #include "controllers/traffic_policy.h"
+#include "controllers/volumes.h"
 
 #include <boost/json/object.hpp>
 
@@ -54,7 +55,8 @@ struct Manager::Parts {
         namespace_controller(shared, namespaced_resources(), options.ca_pem),
         front_door(shared, {.load_balancers = options.load_balancers,
                             .ingress = options.ingress,
-                            .ingress_port = options.ingress_port}) {}
+                            .ingress_port = options.ingress_port}),
+        volume_controller(shared, options.volumes_directory) {}
 
   rt::Task<void> run() {
     for (const auto& cache : shared.caches) cache->start();
@@ -68,6 +70,7 @@ struct Manager::Parts {
     tasks.spawn(quota_controller.run());
     tasks.spawn(front_door.run());
     tasks.spawn(traffic_policy_controller.run());
+    tasks.spawn(volume_controller.run());
   }
 
   Shared shared;
@@ -80,6 +83,7 @@ struct Manager::Parts {
   QuotaController quota_controller{shared};
   NamespaceController namespace_controller;
   FrontDoorController front_door;
+  VolumeController volume_controller;
   rt::Scope tasks{shared.loop};
 };
 

@@ -17,6 +17,7 @@ struct ManagerOptions {
   IpAddress ingress = IpAddress::v4(127, 0, 0, 1);
   std::uint16_t ingress_port = 80;
   std::string ca_pem = {};
+  std::string volumes_directory = {};  // where the node has the volumes of class local-path
 };
 
 class Manager final {

@@ -4,6 +4,7 @@
 #include "kube/object.h"
 #include "kubeclient/resources.h"
 #include "node/adoption.h"
+#include "node/local_volumes.h"
 #include "node/node.h"
 #include "node/node_status.h"
 #include "node/pod_streams.h"
@@ -42,6 +43,7 @@ struct Agent::State {
         services(on, client, Random(random.next()), kubeclient::kServices),
         config_maps(on, client, Random(random.next()), kubeclient::kConfigMaps),
         secrets(on, client, Random(random.next()), kubeclient::kSecrets),
+        claims(on, client, Random(random.next()), kubeclient::kPersistentVolumeClaims),
         proxy(on, driver, options.proxy_socket),
         addresses(options.pod_network),
         node{.loop = on,
@@ -59,6 +61,7 @@ struct Agent::State {
              .addresses = addresses},
         streams(node, Random(random.next())),
         usage(node, [this] { return running(); }),
+        local_volumes(node, Random(random.next())),
         workers_scope(on),
         scope(on) {}
 
@@ -84,11 +87,13 @@ struct Agent::State {
   kubeclient::Cache services;
   kubeclient::Cache config_maps;
   kubeclient::Cache secrets;
+  kubeclient::Cache claims;
   HandoverClient proxy;
   AddressPool addresses;
   Node node;
   PodStreamServer streams;
   UsageSampler usage;
+  LocalVolumes local_volumes;
   bool stopping = false;
   bool adopted = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
@@ -106,7 +111,7 @@ rt::Task<Result<void>> Agent::State::start() {
   pods.on_change([this](const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after) {
     on_pod(before, after);
   });
-  for (kubeclient::Cache* cache : {&config_maps, &secrets}) {
+  for (kubeclient::Cache* cache : {&config_maps, &secrets, &claims}) {
     cache->on_change([this](const kubeclient::ObjectPtr& before,
                             const kubeclient::ObjectPtr& after) { on_mounted(before, after); });
   }
@@ -114,6 +119,8 @@ rt::Task<Result<void>> Agent::State::start() {
   services.start();
   config_maps.start();
   secrets.start();
+  claims.start();
+  local_volumes.start();
   co_await pods.synced();
   co_await services.synced();
   // Addresses of running pods are known before new ones are given out, and the proxy is offered

@@ -191,6 +191,7 @@ ReferenceNames references_of_volumes(const json::object& pod) {
     const json::object& volume = kube::object_or_empty(each);
     note(names.config_maps, volume, "configMap.name");
     note(names.secrets, volume, "secret.secretName");
+    note(names.claims, volume, "persistentVolumeClaim.claimName");
     for (const json::value& source : kube::array_at(volume, "projected.sources")) {
       note(names.config_maps, kube::object_or_empty(source), "configMap.name");
       note(names.secrets, kube::object_or_empty(source), "secret.name");

@@ -38,13 +38,16 @@ std::string expand(std::string_view text, const Environment& variables);
 struct References {
   std::map<std::string, kubeclient::ObjectPtr> config_maps;
   std::map<std::string, kubeclient::ObjectPtr> secrets;
+  std::map<std::string, kubeclient::ObjectPtr> claims = {};
+  std::map<std::string, kubeclient::ObjectPtr> volumes = {};  // those of the claims, by claim
 };
 
 struct ReferenceNames {
   std::set<std::string> config_maps;
   std::set<std::string> secrets;
+  std::set<std::string> claims;  // of persistent volumes
 };
-// Names of all config maps and secrets that the pod's volumes are made of.
+// Names of all config maps, secrets and claims that the pod's volumes are made of.
 ReferenceNames references_of_volumes(const boost::json::object& pod);
 // Those, and what its containers use.
 ReferenceNames references_of(const boost::json::object& pod);

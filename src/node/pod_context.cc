@@ -41,6 +41,19 @@ rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::O
                              references.config_maps));
   CO_TRY_VOID(
       co_await fetch(node, kubeclient::kSecrets, namespace_, names.secrets, references.secrets));
+  CO_TRY_VOID(co_await fetch(node, kubeclient::kPersistentVolumeClaims, namespace_, names.claims,
+                             references.claims));
+  for (const auto& [name, claim] : references.claims) {
+    std::string volume(kube::string_at(*claim, "spec.volumeName"));
+    if (volume.empty()) continue;
+    auto found =
+        co_await node.client.get(kubeclient::kPersistentVolumes, {.name = std::move(volume)});
+    if (found) {
+      references.volumes[name] = *std::move(found);
+    } else if (!found.error().is(kube::Reason::not_found)) {
+      co_return std::move(found).error();
+    }
+  }
   co_return references;
 }
 

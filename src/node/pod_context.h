@@ -76,7 +76,7 @@ inline rt::Task<bool> pause_or_stop(PodContext& context, Duration pause) {
 
 PodPlace place_of(const Node& node, const boost::json::object& pod);
 
-// All config maps and secrets that the pod refers to.
+// All config maps, secrets and claims that the pod refers to.
 rt::Task<kube::ApiResult<References>> fetch_references(Node& node, kubeclient::ObjectPtr pod);
 
 // What the pod's containers see of the API. `references` must outlive it.

@@ -106,7 +106,10 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
 }
 
 bool PodWorker::mounts(const json::object& object) const {
-  const auto& names = kube::kind_of(object) == "Secret" ? mounted_.secrets : mounted_.config_maps;
+  const std::string_view kind = kube::kind_of(object);
+  const auto& names = kind == "Secret"      ? mounted_.secrets
+                      : kind == "ConfigMap" ? mounted_.config_maps
+                                            : mounted_.claims;
   return kube::namespace_of(object) == context_.place.namespace_ &&
          names.contains(std::string(kube::name_of(object)));
 }

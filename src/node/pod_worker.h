@@ -33,7 +33,7 @@ class PodWorker final {
 
   // The object has changed.
   void update(kubeclient::ObjectPtr pod);
-  // Whether volumes of the pod are made of this ConfigMap or Secret of its namespace.
+  // Whether volumes of the pod are made of this ConfigMap, Secret or PersistentVolumeClaim.
   bool mounts(const boost::json::object& object) const;
   // Something that volumes are made of has changed.
   void refresh_volumes() { volumes_stale_.set(); }

@@ -3,6 +3,7 @@
 #include "base/format.h"
 #include "kube/object.h"
 #include "kube/quantity.h"
+#include "kube/storage.h"
 #include "node/image_files.h"
 #include "node/projection.h"
 
@@ -39,6 +40,44 @@ Result<void> write_file(const std::string& path, std::string_view text, mode_t m
   return {};
 }
 
+// What the claim has: a directory of this machine.
+Result<HostVolume> plan_claim(const json::object& source, const References& references) {
+  const std::string name(string_at(source, "claimName"));
+  const auto claim = references.claims.find(name);
+  if (claim == references.claims.end()) {
+    return failf(Code::not_found, "persistentvolumeclaim \"{}\" not found", name);
+  }
+  if (kube::is_deleting(*claim->second)) {
+    return failf(Code::unavailable, "persistentvolumeclaim \"{}\" is being deleted", name);
+  }
+  if (string_at(*claim->second, "status.phase") != "Bound") {
+    return failf(Code::unavailable,
+                 "pod has unbound immediate PersistentVolumeClaims: \"{}\" has no volume yet",
+                 name);
+  }
+  const auto volume = references.volumes.find(name);
+  if (volume == references.volumes.end()) {
+    return failf(Code::not_found, "persistentvolume \"{}\" not found",
+                 string_at(*claim->second, "spec.volumeName"));
+  }
+  if (const json::object* local = kube::find_object(*volume->second, "spec.local")) {
+    return HostVolume{.path = std::string(string_at(*local, "path")),
+                      .type = "Directory",
+                      .may_have_group = true};
+  }
+  if (const json::object* host = kube::find_object(*volume->second, "spec.hostPath")) {
+    const bool own =
+        kube::annotation_of(*volume->second, kube::kProvisionedBy) == kube::kLocalPathProvisioner;
+    return HostVolume{.path = std::string(string_at(*host, "path")),
+                      .type = std::string(string_at(*host, "type")),
+                      .mode = own ? 0777U : 0755U,
+                      .may_have_group = own};
+  }
+  return failf(Code::unsupported,
+               "persistentvolume \"{}\" is of a kind that is not supported; local and hostPath are",
+               kube::name_of(*volume->second));
+}
+
 Result<PlannedVolume> plan_volume(const json::object& volume, const EnvironmentSources& sources) {
   PlannedVolume plan{.name = std::string(string_at(volume, "name")), .what = ScratchVolume{}};
   if (const json::object* scratch = kube::find_object(volume, "emptyDir")) {
@@ -52,12 +91,14 @@ Result<PlannedVolume> plan_volume(const json::object& volume, const EnvironmentS
   } else if (const json::object* host = kube::find_object(volume, "hostPath")) {
     plan.what = HostVolume{.path = std::string(string_at(*host, "path")),
                            .type = std::string(string_at(*host, "type"))};
+  } else if (const json::object* claim = kube::find_object(volume, "persistentVolumeClaim")) {
+    TRY(plan.what, plan_claim(*claim, sources.references));
   } else if (is_made_of_objects(volume)) {
     TRY(plan.what, volume_files(volume, sources));
   } else {
     return fail(Code::unsupported,
                 "volumes of this kind are not supported; emptyDir, hostPath, configMap, secret, "
-                "downwardAPI and projected are");
+                "downwardAPI, projected and persistentVolumeClaim are");
   }
   return plan;
 }
@@ -102,7 +143,7 @@ Result<void> check_host_path(const HostVolume& volume) {
   const bool any = volume.type.empty();
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) {
-    if (any || volume.type == "DirectoryOrCreate") return make_directories(path, 0755);
+    if (any || volume.type == "DirectoryOrCreate") return make_directories(path, volume.mode);
     if (volume.type == "FileOrCreate") return write_file(path, "", kFileMode);
     return failf(Code::not_found, "hostPath type check failed: {} does not exist", path);
   }
@@ -123,10 +164,16 @@ Result<void> check_host_path(const HostVolume& volume) {
 
 // The pod's place for the volume is a link, so that nothing of the machine can go with the pod.
 Result<void> make(const std::string& path, const HostVolume& volume,
-                  std::optional<std::uint32_t> /*group*/) {
+                  std::optional<std::uint32_t> group) {
   TRY_VOID(check_host_path(volume));
   if (::symlink(volume.path.c_str(), path.c_str()) != 0 && errno != EEXIST) {
     return os_error(errno, "link " + path);
+  }
+  if (!group || !volume.may_have_group) return {};
+  TRY_VOID(give_group(volume.path, *group));
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(volume.path, error)) {
+    TRY_VOID(give_group(entry.path(), *group));
   }
   return {};
 }
@@ -250,7 +297,9 @@ Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::obje
   std::set<std::string_view> read_only;
   for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
     const json::object& volume = kube::object_or_empty(each);
-    if (is_made_of_objects(volume)) read_only.insert(string_at(volume, "name"));
+    if (is_made_of_objects(volume) || kube::bool_at(volume, "persistentVolumeClaim.readOnly")) {
+      read_only.insert(string_at(volume, "name"));
+    }
   }
   std::vector<BindMount> mounts;
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {

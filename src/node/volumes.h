@@ -26,7 +26,9 @@ struct ScratchVolume {
 // Something of the machine, which stays when the pod goes.
 struct HostVolume {
   std::string path;
-  std::string type = {};  // as HostPathVolumeSource has it
+  std::string type = {};      // as HostPathVolumeSource has it
+  std::uint32_t mode = 0755;  // of a directory that is made
+  bool may_have_group = false;
 };
 
 struct PlannedVolume {
@@ -37,7 +39,8 @@ struct PlannedVolume {
 enum class VolumesOf : std::uint8_t { every_kind, objects };
 
 // What the volumes of the pod are to be, or only those that is_made_of_objects(). Pure. Errors name
-// the volume: those of volume_files(), and unsupported for other kinds.
+// the volume: those of volume_files(), unsupported for other kinds, unavailable for a claim that
+// has no volume yet.
 Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& sources, VolumesOf which);
 
 // spec.securityContext.fsGroup.

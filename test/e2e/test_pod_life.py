@@ -1,4 +1,5 @@
-"""What a pod is given and asked while it lives: probes of every kind, volumes that follow the API."""
+"""What a pod is given and asked while it lives: probes of every kind, volumes that follow the API,
+claims and what they leave."""
 
 import json
 
@@ -121,3 +122,99 @@ def test_a_volume_that_cannot_be_made_says_why(home):
     wait_ready(home, "waits")
     assert tenant(home, "waits", "cat", "/later/key") == "value"
     home.kubectl("delete", "configmap/later")
+
+
+CLAIM = """
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: %s}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}
+  %s
+"""
+
+
+def claim(instance, name, spec=""):
+    instance.kubectl("apply", "-f", "-", stdin=CLAIM % (name, spec))
+
+
+def claimed(name, **source):
+    return [{"name": "data", "persistentVolumeClaim": {"claimName": name, **source}}]
+
+
+def wait_phase(instance, kind, name, phase):
+    return wait_until(
+        lambda: (found := instance.get(kind, name))["status"].get("phase") == phase and found,
+        20, f"{kind} {name} is {phase}")
+
+
+def is_gone(instance, kind, name):
+    return "NotFound" in instance.kubectl("get", kind, name, check=False).stderr
+
+
+def test_a_claim_is_a_directory_that_outlives_pods_and_goes_with_the_claim(home):
+    run(home, "first", {"volumeMounts": [
+        {"name": "data", "mountPath": "/data", "subPath": "app"}]}, volumes=claimed("data"))
+    wait_until(lambda: 'persistentvolumeclaim "data" not found' in messages_of(home, "first"), 20,
+               "the event names the claim")
+    claim(home, "data")
+    volume = wait_phase(home, "pvc", "data", "Bound")["spec"]["volumeName"]
+    assert wait_phase(home, "pv", volume, "Bound")["spec"]["storageClassName"] == "local-path"
+    wait_ready(home, "first")
+    tenant(home, "first", "write", "/data/file", "kept")
+    home.kubectl("delete", "pod", "first", "--grace-period=1")
+
+    run(home, "second", {"volumeMounts": [{"name": "data", "mountPath": "/data"}]},
+        volumes=claimed("data", readOnly=True))
+    wait_ready(home, "second")
+    assert tenant(home, "second", "cat", "/data/app/file") == "kept"
+    written = home.kubectl("exec", "second", "--", "/tenant", "write", "/data/x", "x", check=False)
+    assert "cannot write /data/x" in written.stderr
+    home.kubectl("delete", "pvc", "data", "--wait=false")
+    assert "deletionTimestamp" in home.get("pvc", "data")["metadata"]  # a pod uses it
+    directory = home.data_dir / "volumes" / volume
+    assert directory.is_dir()
+    home.kubectl("delete", "pod", "second", "--grace-period=1")
+    for kind, name in (("pvc", "data"), ("pv", volume)):
+        wait_until(lambda: is_gone(home, kind, name), 20, f"{kind} {name} is gone")
+    assert not directory.exists()
+
+
+STATIC = """
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: shelf, labels: {disk: oak}}
+spec:
+  capacity: {storage: 2Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: manual
+  hostPath: {path: %s}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: keep}
+provisioner: tulle.dev/local-path
+reclaimPolicy: Retain
+"""
+
+
+def test_volumes_that_are_to_stay_stay(home, tmp_path):
+    home.kubectl("apply", "-f", "-", stdin=STATIC % tmp_path)
+    claim(home, "shelf", "storageClassName: manual\n  selector: {matchLabels: {disk: oak}}")
+    claim(home, "kept", "storageClassName: keep")
+    assert wait_phase(home, "pvc", "shelf", "Bound")["spec"]["volumeName"] == "shelf"
+    kept = wait_phase(home, "pvc", "kept", "Bound")["spec"]["volumeName"]
+    run(home, "keeper", {"volumeMounts": [
+        {"name": "data", "mountPath": "/shelf"}, {"name": "kept", "mountPath": "/kept"}]},
+        volumes=[*claimed("shelf"), {**claimed("kept")[0], "name": "kept"}])
+    wait_ready(home, "keeper")
+    for path in ("/shelf/file", "/kept/file"):
+        tenant(home, "keeper", "write", path, "kept")
+    home.kubectl("delete", "pod", "keeper", "--grace-period=1")
+    home.kubectl("delete", "pvc", "shelf", "kept")
+    for name in ("shelf", kept):
+        wait_phase(home, "pv", name, "Released")
+    home.kubectl("delete", "pv", "shelf", kept)
+    assert (tmp_path / "file").read_text() == "kept"
+    assert (home.data_dir / "volumes" / kept / "file").read_text() == "kept"
