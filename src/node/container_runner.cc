@@ -64,9 +64,9 @@ Duration grace_of(const json::object& pod) {
       kube::integer_at(pod, "spec.terminationGracePeriodSeconds", kGraceDefault));
 }
 
-// Until the pod is to stop, or a probe wants this container ended.
-rt::Task<std::optional<RestartWish>> stop_or_restart(PodContext& context, Prober& prober) {
-  auto first = co_await rt::race(context.stopping.wait(), prober.restart_wanted());
+// Until `stopping`, or a probe wants this container ended.
+rt::Task<std::optional<RestartWish>> stop_or_restart(rt::Event& stopping, Prober& prober) {
+  auto first = co_await rt::race(stopping.wait(), prober.restart_wanted());
   if (first.index() == 0) co_return std::nullopt;
   co_return std::get<1>(std::move(first));
 }
@@ -100,13 +100,25 @@ Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& 
 
 }  // namespace
 
+ContainerRole role_of_init_container(const json::object& spec) {
+  return string_at(spec, "restartPolicy") == "Always" ? ContainerRole::sidecar
+                                                      : ContainerRole::init;
+}
+
 ContainerRunner::ContainerRunner(PodContext& context, kubeclient::ObjectPtr pod,
-                                 const json::object& spec, bool init)
-    : context_(context), pod_(std::move(pod)), spec_(spec), init_(init) {
+                                 const json::object& spec, ContainerRole role)
+    : context_(context),
+      pod_(std::move(pod)),
+      spec_(spec),
+      role_(role),
+      stop_(context.node.loop),
+      stopping_(role == ContainerRole::sidecar ? stop_ : context.stopping),
+      finished_(context.node.loop) {
   view_.name = string_at(spec, "name");
   view_.image = string_at(spec, "image");
-  const bool waits_for_init = !init && !kube::array_at(*pod_, "spec.initContainers").empty();
-  view_.waiting.reason = init || waits_for_init ? "PodInitializing" : "ContainerCreating";
+  view_.sidecar = role == ContainerRole::sidecar;
+  const bool waits_for_init = !kube::array_at(*pod_, "spec.initContainers").empty();
+  view_.waiting.reason = waits_for_init ? "PodInitializing" : "ContainerCreating";
   look_back();
 }
 
@@ -116,11 +128,11 @@ RunPlace ContainerRunner::place_of(int number) const {
 
 ContainerView ContainerRunner::view() const {
   ContainerView view = view_;
-  const bool runs = view.phase == Phase::running && !context_.stopping.is_set();
+  const bool runs = view.phase == Phase::running && !stopping_.is_set();
   const ProbedBefore probed =
       prober_ == nullptr ? before_ : ProbedBefore{prober_->started(), prober_->ready()};
   view.started = view.phase == Phase::running && probed.started;
-  view.ready = init_ ? succeeded() : runs && probed.ready;
+  view.ready = role_ == ContainerRole::init ? succeeded() : runs && probed.ready;
   return view;
 }
 
@@ -162,10 +174,12 @@ void ContainerRunner::look_back() {
 }
 
 ProbedBefore ContainerRunner::probed_before() const {
-  for (const json::value& each : kube::array_at(*pod_, "status.containerStatuses")) {
-    const json::object& status = kube::object_or_empty(each);
-    if (string_at(status, "containerID") != view_.container_id) continue;
-    return {.started = kube::bool_at(status, "started"), .ready = kube::bool_at(status, "ready")};
+  for (const char* list : {"status.containerStatuses", "status.initContainerStatuses"}) {
+    for (const json::value& each : kube::array_at(*pod_, list)) {
+      const json::object& status = kube::object_or_empty(each);
+      if (string_at(status, "containerID") != view_.container_id) continue;
+      return {.started = kube::bool_at(status, "started"), .ready = kube::bool_at(status, "ready")};
+    }
   }
   return {};
 }
@@ -175,12 +189,13 @@ rt::Task<void> ContainerRunner::run() {
   if (number_ >= 0 && !adopted_) co_await remove_remains(context_.node, place_of(number_));
   for (;;) {
     std::unique_ptr<Container> container = std::move(adopted_);
-    if (!container) {
+    const bool is_new = !container;
+    if (is_new) {
       if (view_.end) {
-        if (!may_run_again(*view_.end) || context_.ending) break;
+        if (!may_run_again(*view_.end) || is_to_stop()) break;
         if (co_await back_off(*view_.end)) break;
       }
-      if (context_.ending) break;
+      if (is_to_stop()) break;
       auto started = co_await start();
       if (!started) {
         if (co_await wait_to_start_again(started.error(), starts)) break;
@@ -189,16 +204,25 @@ rt::Task<void> ContainerRunner::run() {
       container = *std::move(started);
     }
     const Instant began = context_.node.loop.now();
-    const ContainerEnd end = co_await attend(*container);
+    const ContainerEnd end = co_await attend(*container, is_new);
     if (context_.node.loop.now() - began >= BackOff::healthy_after) crashes_.reset();
     set_ended(end);
   }
   co_await context_.node.images.unpin(place_of(0).owner());
+  finished_.set();
+}
+
+rt::Task<void> ContainerRunner::started() {
+  while (!view().started) co_await rt::wait_on(context_.changed);
 }
 
 bool ContainerRunner::may_run_again(const ContainerEnd& end) const {
   const std::string_view policy = string_at(*pod_, "spec.restartPolicy", "Always");
-  if (init_) return end.code != 0 && policy != "Never";
+  switch (role_) {
+    case ContainerRole::sidecar: return true;
+    case ContainerRole::init: return end.code != 0 && policy != "Never";
+    case ContainerRole::main: break;
+  }
   return policy == "Always" || (policy == "OnFailure" && end.code != 0);
 }
 
@@ -213,7 +237,7 @@ rt::Task<bool> ContainerRunner::back_off(const ContainerEnd& end) {
                                               seconds_text(wait), name(), context_.full_name()));
   context_.warning("BackOff", fmt::format("Back-off restarting failed container {} in pod {}",
                                           name(), context_.full_name()));
-  co_return co_await pause_or_stop(context_, wait);
+  co_return co_await pause_or_stop(context_.node.loop, stopping_, wait);
 }
 
 rt::Task<ContainerRunner::Started> ContainerRunner::start() {
@@ -286,62 +310,75 @@ rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why, BackOff& wai
     context_.normal("BackOff", fmt::format("Back-off pulling image \"{}\"", view_.image));
   }
   const bool wants_image = image || why.reason == "ErrImageNeverPull";
-  if (!wants_image) co_return co_await pause_or_stop(context_, wait);
-  co_await rt::race(context_.node.images.changed(images_seen_), pause_or_stop(context_, wait));
-  co_return context_.stopping.is_set();
+  if (!wants_image) co_return co_await pause_or_stop(context_.node.loop, stopping_, wait);
+  co_await rt::race(context_.node.images.changed(images_seen_),
+                    pause_or_stop(context_.node.loop, stopping_, wait));
+  co_return stopping_.is_set();
 }
 
-rt::Task<ContainerEnd> ContainerRunner::attend(Container& container) {
+rt::Task<ContainerEnd> ContainerRunner::attend(Container& container, bool is_new) {
   view_.phase = Phase::running;
   view_.started_at = container.started_at();
   view_.end.reset();
+  context_.touch();
+  if (is_new) {
+    auto begun = co_await rt::race(container.ended(), run_post_start());
+    if (begun.index() == 0) co_return std::get<0>(std::move(begun));
+    if (!std::get<1>(begun)) co_return co_await end_container(container, grace_of(*pod_));
+  }
   Prober prober({.context = context_, .container = spec_, .container_id = container.place().id()},
                 std::exchange(before_, {}));
   prober_ = &prober;
   context_.touch();
-  rt::Loop& loop = context_.node.loop;
-  auto outcome = co_await rt::race(container.ended(), stop_or_restart(context_, prober));
+  auto outcome = co_await rt::race(container.ended(), stop_or_restart(stopping_, prober));
   prober_ = nullptr;
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   context_.touch();
   const std::optional<RestartWish> wish = std::get<1>(std::move(outcome));
   if (!wish) {
     context_.normal("Killing", "Stopping container " + name());
-    co_return co_await end_container(container, context_.kill_at, true);
+    co_return co_await end_container(container, grace_of(*pod_));
   }
   context_.normal("Killing", fmt::format("Container {} failed {} probe, will be restarted", name(),
                                          wish->probe));
-  const Duration grace = wish->grace.value_or(grace_of(*pod_));
-  co_return co_await end_container(container, loop.now() + grace, false);
+  co_return co_await end_container(container, wish->grace.value_or(grace_of(*pod_)));
 }
 
-rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Instant kill_at,
-                                                      bool pod_ends) {
+// It has `grace` from now on, or until the pod's containers are killed, if that is before.
+rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Duration grace) {
   rt::Loop& loop = context_.node.loop;
-  co_await run_pre_stop(kill_at);
+  const Instant kill_at = context_.stopping.is_set() ? context_.kill_at : loop.now() + grace;
+  if (kill_at > loop.now()) (void)co_await run_hook("preStop", kill_at);
   container.signal(signal_number(stop_signal_));
-  auto outcome = pod_ends ? co_await rt::race(container.ended(), kill_time(context_))
-                          : co_await rt::race(container.ended(), rt::until(loop, kill_at));
+  auto outcome = co_await rt::race(container.ended(), killing_time(kill_at));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   container.signal(SIGKILL);
   co_return co_await container.ended();
 }
 
-rt::Task<void> ContainerRunner::run_pre_stop(Instant deadline) {
-  const json::object* hook = kube::find_object(spec_, "lifecycle.preStop");
-  rt::Loop& loop = context_.node.loop;
-  if (hook == nullptr || deadline <= loop.now()) co_return;
-  if (const json::object* pause = kube::find_object(*hook, "sleep")) {
-    const Duration wait = std::chrono::seconds(kube::integer_at(*pause, "seconds"));
-    co_await rt::sleep_until(loop, std::min(deadline, loop.now() + wait));
-    co_return;
-  }
-  const auto outcome = co_await run_action(
+rt::Task<void> ContainerRunner::killing_time(Instant kill_at) {
+  co_await rt::race(kill_time(context_), rt::until(context_.node.loop, kill_at));
+}
+
+// Returns whether the container may go on.
+rt::Task<bool> ContainerRunner::run_post_start() {
+  auto outcome = co_await rt::race(run_hook("postStart", kNever), stopping_.wait());
+  co_return outcome.index() == 1 || std::get<0>(outcome).has_value();
+}
+
+// lifecycle.postStart or preStop, where the container has it.
+rt::Task<Result<void>> ContainerRunner::run_hook(std::string_view name, Instant deadline) {
+  const json::object* hook = kube::find_object(kube::object_at(spec_, "lifecycle"), name);
+  if (hook == nullptr) co_return Result<void>();
+  auto outcome = co_await run_action(
       {.context = context_, .container = spec_, .container_id = place_of(number_).id()}, *hook,
-      deadline - loop.now());
+      deadline);
   if (!outcome) {
-    context_.warning("FailedPreStopHook", "PreStopHook failed: " + outcome.error().message);
+    const char* what = name == "preStop" ? "PreStopHook" : "PostStartHook";
+    context_.warning(fmt::format("Failed{}", what),
+                     fmt::format("{} failed: {}", what, outcome.error().message));
   }
+  co_return outcome;
 }
 
 // The latest run and the one before it stay, for status and logs.

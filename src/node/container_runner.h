@@ -32,22 +32,41 @@ struct ContainerView {
   std::string image_id = {};
   std::string container_id = {};  // of the latest run
   std::string last_container_id = {};
+  bool sidecar = false;
 };
+
+// What a container is to its pod.
+enum class ContainerRole : std::uint8_t {
+  init,     // runs to its end before the next one begins
+  sidecar,  // an init container of restartPolicy Always: the next one begins once it has started,
+            // and it is stopped when the pod's work is done
+  main,
+};
+ContainerRole role_of_init_container(const boost::json::object& spec);
 
 class ContainerRunner final {
  public:
   // `spec` is the element of the pod's spec, and lives as long as `pod` does.
   ContainerRunner(PodContext& context, kubeclient::ObjectPtr pod, const boost::json::object& spec,
-                  bool init);
+                  ContainerRole role);
 
-  // Until it has ended for good: it succeeded, or may not be tried again, or the pod ends. Takes
-  // over a run that is found on the disk.
+  // Until it has ended for good: it succeeded, or may not be tried again, or the pod ends; a
+  // sidecar until stop(). Takes over a run that is found on the disk.
   rt::Task<void> run();
+  // Until its start-up probe says so, or at once without one.
+  rt::Task<void> started();
+  // REQUIRES: a sidecar. Ends it, within the pod's grace period.
+  void stop() { stop_.set(); }
+  // Until run() is done.
+  rt::Task<void> finished() { return finished_.wait(); }
 
   ContainerView view() const;
   // Its run, while it runs.
   std::optional<RunPlace> running() const;
+  ContainerRole role() const { return role_; }
   bool succeeded() const { return view_.end && view_.end->code == 0; }
+  // Whether there was a run of it, in this agent's time or before.
+  bool has_run() const { return number_ >= 0; }
 
  private:
   using Started = std::expected<std::unique_ptr<Container>, WaitReason>;
@@ -55,14 +74,17 @@ class ContainerRunner final {
   void look_back();
   ProbedBefore probed_before() const;
   bool may_run_again(const ContainerEnd& end) const;
+  bool is_to_stop() const { return context_.ending || stopping_.is_set(); }
   rt::Task<bool> back_off(const ContainerEnd& end);
   rt::Task<Started> start();
   rt::Task<std::expected<Image, WaitReason>> get_image();
   rt::Task<Result<void>> prepare(RunPlace place, const Image& image);
   rt::Task<bool> wait_to_start_again(WaitReason why, BackOff& waits);
-  rt::Task<ContainerEnd> attend(Container& container);
-  rt::Task<ContainerEnd> end_container(Container& container, Instant kill_at, bool pod_ends);
-  rt::Task<void> run_pre_stop(Instant deadline);
+  rt::Task<ContainerEnd> attend(Container& container, bool is_new);
+  rt::Task<ContainerEnd> end_container(Container& container, Duration grace);
+  rt::Task<bool> run_post_start();
+  rt::Task<void> killing_time(Instant kill_at);
+  rt::Task<Result<void>> run_hook(std::string_view name, Instant deadline);
   void forget_old_runs() const;
   void set_waiting(std::string reason, std::string message);
   void set_ended(const ContainerEnd& end);
@@ -72,7 +94,10 @@ class ContainerRunner final {
   PodContext& context_;
   const kubeclient::ObjectPtr pod_;
   const boost::json::object& spec_;
-  const bool init_;
+  const ContainerRole role_;
+  rt::Event stop_;
+  rt::Event& stopping_;  // what ends it: stop_ of a sidecar, else the end of the pod
+  rt::Event finished_;
   ContainerView view_;
   int number_ = -1;  // of the latest run
   std::string stop_signal_;

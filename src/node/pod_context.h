@@ -67,11 +67,10 @@ inline rt::Task<void> kill_time(PodContext& context) {
   }
 }
 
-// Waits, unless the pod is to end before. Returns whether it is.
-inline rt::Task<bool> pause_or_stop(PodContext& context, Duration pause) {
-  rt::Loop& loop = context.node.loop;
-  co_await rt::race(context.stopping.wait(), rt::until(loop, loop.now() + pause));
-  co_return context.stopping.is_set();
+// Waits, unless `stopping` is set before. Returns whether it is.
+inline rt::Task<bool> pause_or_stop(rt::Loop& loop, rt::Event& stopping, Duration pause) {
+  co_await rt::race(stopping.wait(), rt::until(loop, loop.now() + pause));
+  co_return stopping.is_set();
 }
 
 PodPlace place_of(const Node& node, const boost::json::object& pod);

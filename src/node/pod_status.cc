@@ -47,8 +47,17 @@ bool succeeded(const ContainerView& view) {
   return view.phase == Phase::terminated && view.end && view.end->code == 0;
 }
 
+// Whether the next init container may begin.
+bool is_done_or_beside(const ContainerView& init) {
+  return init.sidecar ? init.started : succeeded(init);
+}
+
+// Once the pod's work has begun, a sidecar that starts again does not take that back.
 bool initialized(const PodView& view) {
-  return std::ranges::all_of(view.init_containers, succeeded);
+  const bool begun = std::ranges::any_of(view.containers, [](const auto& each) {
+    return each.phase != Phase::waiting || each.last.has_value();
+  });
+  return begun || std::ranges::all_of(view.init_containers, is_done_or_beside);
 }
 
 // Whether the container will not run again by itself.
@@ -60,7 +69,8 @@ bool over(const ContainerView& view, std::string_view policy) {
 std::string_view phase_of(const json::object& pod, const PodView& view) {
   const std::string_view policy = kube::string_at(pod, "spec.restartPolicy", "Always");
   const bool init_failed = std::ranges::any_of(view.init_containers, [&](const auto& each) {
-    return each.phase == Phase::terminated && !succeeded(each) && policy == "Never";
+    return !each.sidecar && each.phase == Phase::terminated && !succeeded(each) &&
+           policy == "Never";
   });
   if (init_failed) return "Failed";
   if (!initialized(view)) return "Pending";
@@ -104,14 +114,18 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
         now);
   } else {
     const std::string names = names_where(
-        view.init_containers, [](const ContainerView& each) { return !succeeded(each); });
+        view.init_containers, [](const ContainerView& each) { return !is_done_or_beside(each); });
     kube::set_condition(pod,
                         condition("Initialized", "ContainersNotInitialized",
                                   fmt::format("containers with incomplete status: [{}]", names)),
                         now);
   }
-  const std::string unready =
+  std::string unready = names_where(
+      view.init_containers, [](const ContainerView& each) { return each.sidecar && !each.ready; });
+  const std::string main_unready =
       names_where(view.containers, [](const ContainerView& each) { return !each.ready; });
+  if (!unready.empty() && !main_unready.empty()) unready += ' ';
+  unready += main_unready;
   std::string reason;
   std::string message;
   if (complete) {
@@ -127,8 +141,10 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
       const std::string_view gate = kube::string_at(kube::object_or_empty(each), "conditionType");
       if (kube::is_condition_true(pod, gate)) continue;
       reason = "ReadinessGatesNotReady";
-      message =
-          fmt::format("corresponding condition of pod readiness gate \"{}\" does not exist.", gate);
+      message = fmt::format(
+          "corresponding condition of pod readiness gate "
+          "\"{}\" does not exist.",
+          gate);
     }
   }
   kube::set_condition(pod, condition("Ready", reason, message), now);

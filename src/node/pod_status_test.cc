@@ -26,6 +26,10 @@ ContainerView waiting(std::string reason) {
 ContainerView running(bool ready) {
   return {.name = "c", .phase = Phase::running, .ready = ready, .started = true};
 }
+ContainerView beside(ContainerView view) {
+  view.sidecar = true;
+  return view;
+}
 ContainerView ended(int code) {
   return {.name = "c",
           .phase = Phase::terminated,
@@ -65,6 +69,12 @@ TEST(PodStatus, phase_and_readiness_follow_the_containers) {
       {"Always", {running(false)}, {waiting("PodInitializing")}, "Pending", "False", "False"},
       {"Always", {ended(0)}, {running(true)}, "Running", "True", "True"},
       {"Never", {ended(1)}, {waiting("PodInitializing")}, "Failed", "False", "False"},
+      {"Always", {beside(waiting("x"))}, {waiting("PodInitializing")}, "Pending", "False", "False"},
+      {"Always", {beside(running(true))}, {waiting("x")}, "Pending", "True", "False"},
+      {"Always", {beside(running(true))}, {running(true)}, "Running", "True", "True"},
+      {"Always", {beside(running(false))}, {running(true)}, "Running", "True", "False"},
+      {"Always", {beside(crashed())}, {running(true)}, "Running", "True", "False"},
+      {"Never", {beside(ended(137))}, {ended(0)}, "Succeeded", "True", "False"},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& each = cases[i];

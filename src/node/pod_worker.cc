@@ -12,8 +12,10 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <ranges>
 
 namespace tulle::node {
 
@@ -58,11 +60,12 @@ PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
   if (started_at_.empty()) started_at_ = kube::format_time(api_now(node.loop));
   for (const json::value& each : kube::array_at(*pod, "spec.initContainers")) {
     init_.push_back(
-        std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each), true));
+        std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each),
+                                          role_of_init_container(kube::object_or_empty(each))));
   }
   for (const json::value& each : kube::array_at(*pod, "spec.containers")) {
-    containers_.push_back(
-        std::make_unique<ContainerRunner>(context_, pod, kube::object_or_empty(each), false));
+    containers_.push_back(std::make_unique<ContainerRunner>(
+        context_, pod, kube::object_or_empty(each), ContainerRole::main));
   }
 }
 
@@ -186,7 +189,8 @@ rt::Task<bool> PodWorker::set_up() {
     // An offer that failed is made anew.
     if (context_.space) hold();
     // What is missing may come.
-    co_await rt::race(volumes_stale_.wait(), pause_or_stop(context_, kSetUpRetry));
+    co_await rt::race(volumes_stale_.wait(),
+                      pause_or_stop(context_.node.loop, context_.stopping, kSetUpRetry));
   }
 }
 
@@ -267,13 +271,40 @@ rt::Task<Result<void>> PodWorker::refresh_now() {
 }
 
 rt::Task<void> PodWorker::run_containers() {
-  for (const auto& container : init_) {
-    co_await container->run();
-    if (!container->succeeded()) co_return;
+  rt::Scope beside(context_.node.loop);
+  std::vector<ContainerRunner*> sidecars;
+  if (co_await run_init_containers(beside, sidecars)) {
+    rt::Scope running(context_.node.loop);
+    for (const auto& container : containers_) running.spawn(container->run());
+    co_await running.idle();
   }
-  rt::Scope running(context_.node.loop);
-  for (const auto& container : containers_) running.spawn(container->run());
-  co_await running.idle();
+  // What stands beside the work goes after it, the last one first.
+  for (ContainerRunner* sidecar : sidecars | std::views::reverse) {
+    sidecar->stop();
+    co_await sidecar->finished();
+  }
+}
+
+// Returns whether the pod's work may begin. `sidecars` become those that run in `beside`.
+rt::Task<bool> PodWorker::run_init_containers(rt::Scope& beside,
+                                              std::vector<ContainerRunner*>& sidecars) {
+  // An agent that takes over work under way does not keep it waiting.
+  const bool begun =
+      std::ranges::any_of(containers_, [](const auto& each) { return each->has_run(); });
+  sidecars.reserve(init_.size());
+  for (const auto& container : init_) {
+    if (container->role() == ContainerRole::sidecar) {
+      sidecars.push_back(container.get());
+      beside.spawn(container->run());
+      if (begun) continue;
+      co_await rt::race(container->started(), context_.stopping.wait());
+      if (context_.stopping.is_set()) co_return false;
+    } else if (!begun) {
+      co_await container->run();
+      if (!container->succeeded()) co_return false;
+    }
+  }
+  co_return true;
 }
 
 PodView PodWorker::view() const {

@@ -63,6 +63,7 @@ class PodWorker final {
   rt::Task<void> keep_volumes_fresh();
   rt::Task<Result<void>> refresh_now();
   rt::Task<void> run_containers();
+  rt::Task<bool> run_init_containers(rt::Scope& beside, std::vector<ContainerRunner*>& sidecars);
   rt::Task<void> write_statuses();
   rt::Task<bool> write_status();
   rt::Task<void> clean_up();

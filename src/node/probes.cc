@@ -138,7 +138,12 @@ rt::Task<Result<void>> carry_out(ActionTarget target, const json::object& action
   if (const json::object* exec = kube::find_object(action, "exec")) {
     co_return co_await execute(target, *exec);
   }
-  co_return fail(Code::unsupported, "this kind of action is not supported yet");
+  if (const json::object* pause = kube::find_object(action, "sleep")) {
+    co_await rt::sleep(target.context.node.loop,
+                       std::chrono::seconds(kube::integer_at(*pause, "seconds")));
+    co_return Result<void>();
+  }
+  co_return fail(Code::unsupported, "this kind of action is not supported");
 }
 
 }  // namespace
@@ -158,9 +163,9 @@ ProbeTimes probe_times(const json::object& probe) {
 }
 
 rt::Task<Result<void>> run_action(ActionTarget target, const json::object& action,
-                                  Duration timeout) {
+                                  Instant deadline) {
   rt::Loop& loop = target.context.node.loop;
-  co_return co_await rt::with_deadline(loop, loop.now() + timeout, carry_out(target, action));
+  co_return co_await rt::with_deadline(loop, deadline, carry_out(target, action));
 }
 
 Prober::Prober(ActionTarget target, ProbedBefore before)
@@ -229,7 +234,8 @@ rt::Task<void> Prober::run_readiness(const json::object& probe) {
 }
 
 rt::Task<bool> Prober::run_once(const json::object& probe, std::string kind) {
-  const auto outcome = co_await run_action(target_, probe, probe_times(probe).timeout);
+  const auto outcome =
+      co_await run_action(target_, probe, scope_.loop().now() + probe_times(probe).timeout);
   if (!outcome && !kind.empty()) {
     target_.context.warning("Unhealthy",
                             fmt::format("{} probe failed: {}", kind, outcome.error().message));

@@ -19,10 +19,10 @@ struct ActionTarget {
   std::string container_id;
 };
 
-// Carries out exec, httpGet, tcpSocket or grpc of a probe or hook; the action goes into the pod's
-// network. Error: what a person is to read.
+// Carries out exec, httpGet, tcpSocket, grpc or sleep of a probe or hook; the action goes into the
+// pod's network. Error: what a person is to read.
 rt::Task<Result<void>> run_action(ActionTarget target, const boost::json::object& action,
-                                  Duration timeout);
+                                  Instant deadline);
 
 // What probes said of a container before: probes of one that was taken over begin there.
 struct ProbedBefore {

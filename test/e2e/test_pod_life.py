@@ -1,5 +1,5 @@
 """What a pod is given and asked while it lives: probes of every kind, volumes that follow the API,
-claims and what they leave."""
+claims and what they leave, containers that stand beside others, hooks."""
 
 import json
 
@@ -218,3 +218,50 @@ def test_volumes_that_are_to_stay_stay(home, tmp_path):
     home.kubectl("delete", "pv", "shelf", kept)
     assert (tmp_path / "file").read_text() == "kept"
     assert (home.data_dir / "volumes" / kept / "file").read_text() == "kept"
+
+
+def statuses(instance, name):
+    """Container name → status, those of init containers too."""
+    status = instance.get("pod", name)["status"]
+    return {each["name"]: each for part in ("initContainerStatuses", "containerStatuses")
+            for each in status.get(part, [])}
+
+
+def test_a_sidecar_starts_before_the_work_and_ends_after_it(home):
+    beside = {"name": "beside", "image": "tenant:latest", "restartPolicy": "Always",
+              "args": ["serve", "8090", "8490", SICK],
+              "startupProbe": {"httpGet": {"port": 8090}, "periodSeconds": 1}}
+    first = {"name": "first", "image": "tenant:latest", "args": ["cat", "/etc/hostname"]}
+    run(home, "job", {"args": ["write", "/life/done", "yes"]}, restartPolicy="Never",
+        terminationGracePeriodSeconds=1, initContainers=[beside, first])
+    wait_phase(home, "pod", "job", "Succeeded")
+    wait_until(lambda: "terminated" in statuses(home, "job")["beside"]["state"], 20,
+               "the sidecar is stopped")
+    ended = {name: each["state"]["terminated"] for name, each in statuses(home, "job").items()}
+    assert ended["tenant"]["exitCode"] == ended["first"]["exitCode"] == 0
+    assert ended["beside"]["startedAt"] <= ended["first"]["startedAt"]
+    assert ended["tenant"]["finishedAt"] <= ended["beside"]["finishedAt"]
+    assert ended["beside"]["exitCode"] == 137  # it does not heed SIGTERM
+
+    run(home, "both", initContainers=[{**beside, "readinessProbe": {
+        "grpc": {"port": 8090}, "periodSeconds": 1}, "volumeMounts": [
+            {"name": "life", "mountPath": "/life"}]}])
+    wait_ready(home, "both")
+    assert home.kubectl("get", "pod", "both", "--no-headers").split()[1] == "2/2"
+    tenant(home, "both", "write", SICK, "yes")
+    wait_until(lambda: not is_ready(home, "both"), 20, "the pod is as ready as its sidecar")
+
+
+def test_hooks_run_before_and_after(home):
+    write = lambda *words: {"exec": {"command": ["/tenant", "write", *words]}}
+    run(home, "hooked", {"lifecycle": {"postStart": write("/life/begun", "yes"),
+                                       "preStop": {"httpGet": {"port": 1}}}})
+    wait_ready(home, "hooked")
+    assert tenant(home, "hooked", "cat", "/life/begun") == "yes"
+    home.kubectl("delete", "pod", "hooked", "--grace-period=2")
+    wait_until(lambda: "PreStopHook failed" in messages_of(home, "hooked"), 10, "the hook was run")
+    run(home, "refused", {"lifecycle": {"postStart": write("/life/begun", "no", "7")}},
+        terminationGracePeriodSeconds=1)
+    wait_until(lambda: "PostStartHook failed: command terminated with exit code 7"
+               in messages_of(home, "refused"), 20, "the event says why")
+    wait_until(lambda: statuses(home, "refused")["tenant"]["restartCount"], 20, "once more")
