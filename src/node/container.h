@@ -16,9 +16,10 @@ namespace tulle::node {
 struct ContainerEnd {
   int code = 0;  // 128 + signal where a signal ended it
   int signal = 0;
-  std::string reason;       // "Completed", "Error", "OOMKilled", "ContainerStatusUnknown"
-  std::string started_at;   // RFC 3339
-  std::string finished_at;  // RFC 3339
+  std::string reason;        // "Completed", "Error", "OOMKilled", "ContainerStatusUnknown"
+  std::string started_at;    // RFC 3339
+  std::string finished_at;   // RFC 3339
+  std::string message = {};  // the container's own (node/termination_message.h)
 };
 
 // How the run ended, from its files; nothing while it has no `exit`.

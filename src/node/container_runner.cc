@@ -6,12 +6,16 @@
 #include "node/image_files.h"
 #include "node/rootfs.h"
 #include "node/settings.h"
+#include "node/termination_message.h"
 #include "rt/sleep.h"
 
 #include <boost/json.hpp>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <filesystem>
@@ -83,6 +87,13 @@ ShimStreams streams_of(const json::object& spec) {
           .terminal = kube::bool_at(spec, "tty")};
 }
 
+// Whoever the container runs as may write it.
+Result<void> make_message_file(const std::string& path) {
+  const OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!file || ::fchmod(file.get(), 0666) != 0) return os_error(errno, "make " + path);
+  return {};
+}
+
 // Mounts the root and writes what the runtime reads. Blocking.
 Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& spec,
                           const RunPlace& place, const Image& image,
@@ -91,6 +102,7 @@ Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& 
   TRY(ContainerSettings settings, make_settings(input, environment));
   TRY_VOID(make_directories(place.bundle(), 0700));
   TRY_VOID(make_directories(place.log_directory(), 0755));
+  TRY_VOID(make_message_file(place.message()));
   TRY_VOID(mount_rootfs(
       {.layers = image.layers, .state = place.rootfs_state(), .target = place.rootfs()}));
   TRY(settings.user, find_user(input, place.rootfs()));
@@ -153,7 +165,7 @@ void ContainerRunner::look_back() {
   view_.image_id = read_small_file(latest.bundle() + "/image", 256).value_or("");
   if (runs.size() > 1) {
     const RunPlace before = place_of(runs[runs.size() - 2]);
-    view_.last = read_end(before);
+    view_.last = read_end_of(before);
     view_.last_container_id = "tulle://" + before.id();
   }
   auto container = Container::adopt(context_.node, latest);
@@ -164,13 +176,19 @@ void ContainerRunner::look_back() {
     before_ = probed_before();
     return;
   }
-  auto end = read_end(latest);
+  auto end = read_end_of(latest);
   set_ended(end ? *end
                 : ContainerEnd{.code = 137,
                                .signal = 0,
                                .reason = "ContainerStatusUnknown",
                                .started_at = read_start(latest),
                                .finished_at = kube::format_time(api_now(context_.node.loop))});
+}
+
+std::optional<ContainerEnd> ContainerRunner::read_end_of(const RunPlace& place) const {
+  auto end = read_end(place);
+  if (end) end->message = termination_message(place, spec_, *end);
+  return end;
 }
 
 ProbedBefore ContainerRunner::probed_before() const {
@@ -204,7 +222,8 @@ rt::Task<void> ContainerRunner::run() {
       container = *std::move(started);
     }
     const Instant began = context_.node.loop.now();
-    const ContainerEnd end = co_await attend(*container, is_new);
+    ContainerEnd end = co_await attend(*container, is_new);
+    end.message = termination_message(container->place(), spec_, end);
     if (context_.node.loop.now() - began >= BackOff::healthy_after) crashes_.reset();
     set_ended(end);
   }

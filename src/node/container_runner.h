@@ -72,6 +72,7 @@ class ContainerRunner final {
   using Started = std::expected<std::unique_ptr<Container>, WaitReason>;
 
   void look_back();
+  std::optional<ContainerEnd> read_end_of(const RunPlace& place) const;
   ProbedBefore probed_before() const;
   bool may_run_again(const ContainerEnd& end) const;
   bool is_to_stop() const { return context_.ending || stopping_.is_set(); }

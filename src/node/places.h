@@ -40,6 +40,8 @@ struct RunPlace {
   std::string bundle() const { return pod.runs(container) + "/" + std::to_string(number); }
   std::string rootfs() const { return bundle() + "/rootfs"; }
   std::string rootfs_state() const { return bundle() + "/state"; }
+  // The file that the container has at its terminationMessagePath.
+  std::string message() const { return bundle() + "/termination-log"; }
   std::string log_directory() const { return pod.logs() + "/" + container; }
   std::string log() const { return log_directory() + "/" + std::to_string(number) + ".log"; }
   // Its name in the runtime.

@@ -17,6 +17,7 @@ using Phase = ContainerView::Phase;
 json::object terminated(const ContainerEnd& end, const std::string& container_id) {
   json::object out{{"exitCode", end.code}, {"reason", end.reason}};
   if (end.signal != 0) out["signal"] = end.signal;
+  if (!end.message.empty()) out["message"] = end.message;
   if (!end.started_at.empty()) out["startedAt"] = end.started_at;
   if (!end.finished_at.empty()) out["finishedAt"] = end.finished_at;
   if (!container_id.empty()) out["containerID"] = container_id;

@@ -93,6 +93,9 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.network_namespace = input.place.pod.network();
   settings.cgroup = input.place.cgroup();
   TRY(settings.mounts, mounts_of(input.place.pod, input.pod, input.container, environment));
+  const std::string_view message_path =
+      string_at(input.container, "terminationMessagePath", "/dev/termination-log");
+  settings.mounts.push_back({.source = input.place.message(), .target = std::string(message_path)});
   const json::object& security = kube::object_at(input.container, "securityContext");
   settings.capabilities_added = strings_at(security, "capabilities.add");
   settings.capabilities_dropped = strings_at(security, "capabilities.drop");

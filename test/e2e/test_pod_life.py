@@ -1,5 +1,5 @@
 """What a pod is given and asked while it lives: probes of every kind, volumes that follow the API,
-claims and what they leave, containers that stand beside others, hooks."""
+claims and what they leave, containers that stand beside others, hooks, last words."""
 
 import json
 
@@ -265,3 +265,18 @@ def test_hooks_run_before_and_after(home):
     wait_until(lambda: "PostStartHook failed: command terminated with exit code 7"
                in messages_of(home, "refused"), 20, "the event says why")
     wait_until(lambda: statuses(home, "refused")["tenant"]["restartCount"], 20, "once more")
+
+
+def test_a_container_s_last_words_are_told(home):
+    words = {"name": "words", "image": "tenant:latest",
+             "args": ["write", "/dev/termination-log", "why", "3"]}
+    run(home, "ended", {"args": ["cat", "/nowhere"],
+                        "terminationMessagePolicy": "FallbackToLogsOnError"},
+        restartPolicy="Never")
+    wait_phase(home, "pod", "ended", "Failed")
+    ended = statuses(home, "ended")["tenant"]["state"]["terminated"]
+    assert ended["message"] == "tenant: cannot read /nowhere\n"
+    run(home, "spoken", initContainers=[words], restartPolicy="Never")
+    wait_phase(home, "pod", "spoken", "Failed")
+    ended = statuses(home, "spoken")["words"]["state"]["terminated"]
+    assert (ended["exitCode"], ended["message"]) == (3, "why")
