@@ -6,6 +6,7 @@
 #include "kube/object.h"
 #include "kubeclient/resources.h"
 #include "node/cgroup.h"
+#include "node/etc_files.h"
 #include "node/image_files.h"
 #include "node/pod_status.h"
 #include "rt/sleep.h"

@@ -28,16 +28,9 @@ using kube::string_at;
 
 constexpr mode_t kFileMode = 0644;
 
-Result<void> write_file(const std::string& path, std::string_view text, mode_t mode) {
-  const std::string temporary = path + ".new";
-  const OwnedFd file(
-      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode));
-  if (!file) return os_error(errno, "make " + path);
-  TRY_VOID(write_at(file.get(), text, 0));
-  if (::fchmod(file.get(), mode) != 0 || ::rename(temporary.c_str(), path.c_str()) != 0) {
-    return os_error(errno, "write " + path);
-  }
-  return {};
+Result<void> make_file(const std::string& path) {
+  const OwnedFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kFileMode));
+  return file ? Result<void>() : Result<void>(os_error(errno, "make " + path));
 }
 
 // What the claim has: a directory of this machine.
@@ -144,7 +137,7 @@ Result<void> check_host_path(const HostVolume& volume) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) {
     if (any || volume.type == "DirectoryOrCreate") return make_directories(path, volume.mode);
-    if (volume.type == "FileOrCreate") return write_file(path, "", kFileMode);
+    if (volume.type == "FileOrCreate") return make_file(path);
     return failf(Code::not_found, "hostPath type check failed: {} does not exist", path);
   }
   struct Kind {
@@ -213,28 +206,6 @@ Result<std::string> inside(const std::string& volume, std::string_view sub_path)
   return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", at.get()), error).string();
 }
 
-std::string hosts_text(const json::object& pod, const EtcFiles& files) {
-  std::string out = fmt::format(
-      "# Written by Tulle.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-      "{}\t{}\n",
-      files.address, files.hostname);
-  for (const json::value& each : kube::array_at(pod, "spec.hostAliases")) {
-    const json::object& alias = kube::object_or_empty(each);
-    out += string_at(alias, "ip");
-    for (const json::value& name : kube::array_at(alias, "hostnames")) {
-      out += "\t" + std::string(kube::string_or(name));
-    }
-    out += "\n";
-  }
-  return out;
-}
-
-std::string resolver_text(const json::object& pod, const EtcFiles& files) {
-  const std::string& domain = files.cluster_domain;
-  return fmt::format("search {}.svc.{} svc.{} {}\nnameserver {}\noptions ndots:5\n",
-                     kube::namespace_of(pod), domain, domain, domain, files.dns_address);
-}
-
 }  // namespace
 
 Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& sources,
@@ -282,13 +253,6 @@ Result<void> unmount_volumes(const PodPlace& place) {
     }
   }
   return {};
-}
-
-Result<void> write_etc(const PodPlace& place, const json::object& pod, const EtcFiles& files) {
-  TRY_VOID(make_directories(place.etc(), 0755));
-  TRY_VOID(write_file(place.etc() + "/hosts", hosts_text(pod, files), kFileMode));
-  TRY_VOID(write_file(place.etc() + "/hostname", files.hostname + "\n", kFileMode));
-  return write_file(place.etc() + "/resolv.conf", resolver_text(pod, files), kFileMode);
 }
 
 Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::object& pod,

@@ -1,4 +1,4 @@
-// The volumes of a pod on this node, and the files in /etc of its containers.
+// The volumes of a pod on this node.
 #pragma once
 
 #include "base/result.h"
@@ -52,16 +52,6 @@ Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume
 
 // Unmounts what make_volumes() mounted; nothing there is no error. Blocking.
 Result<void> unmount_volumes(const PodPlace& place);
-
-struct EtcFiles {
-  std::string hostname;
-  std::string address;
-  std::string dns_address;
-  std::string cluster_domain;
-};
-// hosts, hostname and resolv.conf. Blocking.
-Result<void> write_etc(const PodPlace& place, const boost::json::object& pod,
-                       const EtcFiles& files);
 
 // What is mounted into `container`. Makes a subPath that is missing, and follows it without leaving
 // its volume: it is written by containers. Blocking. Error: invalid_argument.
