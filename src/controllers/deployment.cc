@@ -2,7 +2,6 @@
 
 #include "controllers/rollout.h"
 #include "kube/names.h"
-#include "kube/selector.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -153,19 +152,10 @@ rt::Task<ApiResult<Reconciled>> DeploymentController::reconcile(NamespacedName k
 
 rt::Task<ApiResult<DeploymentController::Sets>> DeploymentController::claim_sets(
     ObjectPtr deployment) {
-  const auto selector =
-      kube::Selector::from_label_selector(kube::object_at(*deployment, "spec.selector"));
-  if (!selector) co_return selector.error();
-  std::vector<ObjectPtr> claimed;
-  for (ObjectPtr& set : in_namespace(shared_.replica_sets, kube::namespace_of(*deployment))) {
-    if (kube::is_controlled_by(*set, kube::uid_of(*deployment))) {
-      claimed.push_back(std::move(set));
-    } else if (kube::controller_of(*set) == nullptr && !kube::is_deleting(*set) &&
-               !kube::is_deleting(*deployment) && selector->matches(kube::labels_of(*set))) {
-      CO_TRY_VOID(co_await adopt(shared_, shared_.replica_sets, set, deployment));
-      claimed.push_back(shared_.replica_sets.get(kube::key_of(*set)));
-    }
-  }
+  CO_TRY(auto claimed, co_await claim(shared_, shared_.replica_sets, deployment,
+                                      [](const json::object& set, const json::object&) {
+                                        return !kube::is_deleting(set);
+                                      }));
   std::ranges::sort(claimed, [](const ObjectPtr& a, const ObjectPtr& b) {
     return std::tuple(revision_of(*a), kube::name_of(*a)) <
            std::tuple(revision_of(*b), kube::name_of(*b));
@@ -365,11 +355,7 @@ rt::Task<ApiResult<void>> DeploymentController::forget_history(ObjectPtr deploym
     const json::object& set = *sets.old[i];
     const bool empty = replicas_of(set) == 0 && kube::integer_at(set, "status.replicas") == 0;
     if (!empty || kube::is_deleting(set)) continue;
-    const auto key = kube::key_of(set);
-    const auto removed = co_await shared_.client.remove(
-        kubeclient::kReplicaSets, {.namespace_ = key.namespace_, .name = key.name},
-        {.uid = std::string(kube::uid_of(set))});
-    if (!removed && !removed.error().is(kube::Reason::not_found)) co_return removed.error();
+    CO_TRY_VOID(co_await remove(shared_, kubeclient::kReplicaSets, sets.old[i]));
   }
   co_return ApiResult<void>();
 }

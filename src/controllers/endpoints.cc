@@ -121,11 +121,7 @@ rt::Task<ApiResult<void>> EndpointsController::write_slices(ObjectPtr service,
     CO_TRY_VOID(co_await write_slice(service, std::move(over), std::move(slice)));
   }
   for (const ObjectPtr& slice : existing) {
-    const auto key = kube::key_of(*slice);
-    const auto removed = co_await shared_.client.remove(
-        kubeclient::kEndpointSlices, {.namespace_ = key.namespace_, .name = key.name},
-        {.uid = std::string(kube::uid_of(*slice))});
-    if (!removed && !removed.error().is(kube::Reason::not_found)) co_return removed.error();
+    CO_TRY_VOID(co_await remove(shared_, kubeclient::kEndpointSlices, slice));
   }
   co_return ApiResult<void>();
 }

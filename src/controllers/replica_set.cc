@@ -43,30 +43,6 @@ std::string_view ready_since(const json::object& pod) {
                               : kube::string_at(*condition, "lastTransitionTime");
 }
 
-json::object pod_from_template(const json::object& set) {
-  const json::object& pod_template = kube::object_at(set, "spec.template");
-  json::object metadata;
-  for (const std::string_view field : {"labels", "annotations", "finalizers"}) {
-    const auto* value = kube::object_at(pod_template, "metadata").if_contains(field);
-    if (value != nullptr) metadata[field] = *value;
-  }
-  metadata["generateName"] = std::string(kube::name_of(set)) + "-";
-  metadata["namespace"] = kube::namespace_of(set);
-  metadata["ownerReferences"] = json::array{kube::controller_reference_to(set)};
-  return {{"apiVersion", "v1"},
-          {"kind", "Pod"},
-          {"metadata", std::move(metadata)},
-          {"spec", kube::object_at(pod_template, "spec")}};
-}
-
-// The first failure of several.
-ApiResult<void> first_failure(const std::vector<ApiResult<void>>& outcomes) {
-  for (const auto& outcome : outcomes) {
-    if (!outcome) return outcome.error();
-  }
-  return {};
-}
-
 }  // namespace
 
 void sort_victims_first(std::vector<ObjectPtr>& pods) {
@@ -139,21 +115,14 @@ rt::Task<ApiResult<Reconciled>> ReplicaSetController::reconcile(NamespacedName k
 
 // The set's active pods, orphans that match adopted on the way.
 rt::Task<ApiResult<std::vector<ObjectPtr>>> ReplicaSetController::claim_pods(ObjectPtr set) {
-  const auto selector = kube::Selector::from_label_selector(kube::object_at(*set, "spec.selector"));
-  if (!selector) co_return selector.error();
-  std::vector<ObjectPtr> claimed;
-  for (ObjectPtr& pod : in_namespace(shared_.pods, kube::namespace_of(*set))) {
-    if (!is_active(*pod) || ending_.contains(kube::uid_of(*pod))) continue;
-    if (kube::is_controlled_by(*pod, kube::uid_of(*set))) {
-      claimed.push_back(std::move(pod));
-      continue;
-    }
-    const bool orphan = kube::controller_of(*pod) == nullptr;
-    if (!orphan || kube::is_deleting(*set) || !selector->matches(kube::labels_of(*pod))) continue;
-    CO_TRY_VOID(co_await adopt(shared_, shared_.pods, pod, set));
-    claimed.push_back(shared_.pods.get(kube::key_of(*pod)));
-  }
-  co_return claimed;
+  CO_TRY(auto pods, co_await claim(shared_, shared_.pods, set,
+                                   [](const json::object& pod, const json::object&) {
+                                     return is_active(pod);
+                                   }));
+  std::erase_if(pods, [this](const ObjectPtr& pod) {
+    return !is_active(*pod) || ending_.contains(kube::uid_of(*pod));
+  });
+  co_return pods;
 }
 
 rt::Task<ApiResult<void>> ReplicaSetController::create_pods(ObjectPtr set, std::size_t count) {
@@ -164,18 +133,9 @@ rt::Task<ApiResult<void>> ReplicaSetController::create_pods(ObjectPtr set, std::
 }
 
 rt::Task<ApiResult<void>> ReplicaSetController::create_pod(ObjectPtr set) {
-  auto created = co_await shared_.client.create(kubeclient::kPods, pod_from_template(*set));
-  if (!created) {
-    shared_.events.record(*set, {.type = kubeclient::EventType::warning,
-                                 .reason = "FailedCreate",
-                                 .message = "Error creating: " + created.error().message});
-    co_return created.error();
-  }
-  shared_.pods.observe(*created);
-  shared_.events.record(*set,
-                        {.reason = "SuccessfulCreate",
-                         .message = fmt::format("Created pod: {}", kube::name_of(**created))});
-  co_return ApiResult<void>();
+  json::object pod = pod_from_template(*set, kube::object_at(*set, "spec.template"));
+  kube::set_at(pod, "metadata.generateName", json::string(fmt::format("{}-", kube::name_of(*set))));
+  return controllers::create_pod(shared_, std::move(set), std::move(pod));
 }
 
 rt::Task<ApiResult<void>> ReplicaSetController::delete_pods(ObjectPtr set,
@@ -192,17 +152,9 @@ rt::Task<ApiResult<void>> ReplicaSetController::delete_pods(ObjectPtr set,
 }
 
 rt::Task<ApiResult<void>> ReplicaSetController::delete_pod(ObjectPtr set, ObjectPtr pod) {
-  const auto key = kube::key_of(*pod);
-  const auto removed = co_await shared_.client.remove(
-      kubeclient::kPods, {.namespace_ = key.namespace_, .name = key.name},
-      {.uid = std::string(kube::uid_of(*pod))});
-  if (!removed && !removed.error().is(kube::Reason::not_found)) {
-    ending_.erase(std::string(kube::uid_of(*pod)));
-    co_return removed.error();
-  }
-  shared_.events.record(
-      *set, {.reason = "SuccessfulDelete", .message = fmt::format("Deleted pod: {}", key.name)});
-  co_return ApiResult<void>();
+  auto deleted = co_await controllers::delete_pod(shared_, set, pod);
+  if (!deleted) ending_.erase(std::string(kube::uid_of(*pod)));
+  co_return deleted;
 }
 
 json::object ReplicaSetController::with_status(const json::object& set,
@@ -222,18 +174,11 @@ json::object ReplicaSetController::with_status(const json::object& set,
   }
   json::object changed = set;
   json::object& status = kube::ensure_object(changed, "status");
-  const auto put = [&status](std::string_view field, std::int64_t value) {
-    if (value == 0) {
-      status.erase(field);
-    } else {
-      status[field] = value;
-    }
-  };
   status["replicas"] = static_cast<std::int64_t>(pods.size());
-  put("fullyLabeledReplicas", labeled);
-  put("readyReplicas", ready);
-  put("availableReplicas", available);
-  put("observedGeneration", kube::generation_of(set));
+  put_count(status, "fullyLabeledReplicas", labeled);
+  put_count(status, "readyReplicas", ready);
+  put_count(status, "availableReplicas", available);
+  put_count(status, "observedGeneration", kube::generation_of(set));
   return changed;
 }
 

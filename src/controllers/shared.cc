@@ -1,5 +1,8 @@
 #include "controllers/shared.h"
 
+#include "kube/selector.h"
+
+#include <fmt/format.h>
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -57,6 +60,14 @@ rt::Task<ApiResult<void>> write_status(Shared& shared, kubeclient::Cache& cache,
   co_return ApiResult<void>();
 }
 
+void put_count(json::object& status, std::string_view field, std::int64_t count) {
+  if (count == 0) {
+    status.erase(field);
+  } else {
+    status[field] = count;
+  }
+}
+
 rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, ObjectPtr object,
                                 ObjectPtr owner) {
   json::array references = kube::owner_references_of(*object);
@@ -72,6 +83,80 @@ rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, Object
          co_await shared.client.patch(cache.resource(), key, kubeclient::PatchType::merge,
                                       std::move(patch), {}));
   cache.observe(written);
+  co_return ApiResult<void>();
+}
+
+rt::Task<ApiResult<std::vector<ObjectPtr>>> claim(Shared& shared, kubeclient::Cache& cache,
+                                                  ObjectPtr owner, MayAdopt may_adopt) {
+  const auto selector =
+      kube::Selector::from_label_selector(kube::object_at(*owner, "spec.selector"));
+  if (!selector) co_return selector.error();
+  std::vector<ObjectPtr> claimed;
+  for (ObjectPtr& object : in_namespace(cache, kube::namespace_of(*owner))) {
+    if (kube::is_controlled_by(*object, kube::uid_of(*owner))) {
+      claimed.push_back(std::move(object));
+      continue;
+    }
+    const bool orphan = kube::controller_of(*object) == nullptr;
+    if (!orphan || kube::is_deleting(*owner) || !selector->matches(kube::labels_of(*object)) ||
+        !may_adopt(*object, *owner)) {
+      continue;
+    }
+    CO_TRY_VOID(co_await adopt(shared, cache, object, owner));
+    if (ObjectPtr adopted = cache.get(kube::key_of(*object))) claimed.push_back(std::move(adopted));
+  }
+  co_return claimed;
+}
+
+rt::Task<ApiResult<void>> remove(Shared& shared, kubeclient::Resource resource, ObjectPtr object) {
+  const auto key = kube::key_of(*object);
+  const auto removed =
+      co_await shared.client.remove(resource, {.namespace_ = key.namespace_, .name = key.name},
+                                    {.uid = std::string(kube::uid_of(*object))});
+  if (!removed && !removed.error().is(kube::Reason::not_found)) co_return removed.error();
+  co_return ApiResult<void>();
+}
+
+ApiResult<void> first_failure(const std::vector<ApiResult<void>>& outcomes) {
+  for (const auto& outcome : outcomes) {
+    if (!outcome) return outcome.error();
+  }
+  return {};
+}
+
+json::object pod_from_template(const json::object& owner, const json::object& pod_template) {
+  json::object metadata;
+  for (const std::string_view field : {"labels", "annotations", "finalizers"}) {
+    const auto* value = kube::object_at(pod_template, "metadata").if_contains(field);
+    if (value != nullptr) metadata[field] = *value;
+  }
+  metadata["namespace"] = kube::namespace_of(owner);
+  metadata["ownerReferences"] = json::array{kube::controller_reference_to(owner)};
+  return {{"apiVersion", "v1"},
+          {"kind", "Pod"},
+          {"metadata", std::move(metadata)},
+          {"spec", kube::object_at(pod_template, "spec")}};
+}
+
+rt::Task<ApiResult<void>> create_pod(Shared& shared, ObjectPtr owner, json::object pod) {
+  auto created = co_await shared.client.create(kubeclient::kPods, std::move(pod));
+  if (!created) {
+    shared.events.record(*owner, {.type = kubeclient::EventType::warning,
+                                  .reason = "FailedCreate",
+                                  .message = "Error creating: " + created.error().message});
+    co_return created.error();
+  }
+  shared.pods.observe(*created);
+  shared.events.record(*owner,
+                       {.reason = "SuccessfulCreate",
+                        .message = fmt::format("Created pod: {}", kube::name_of(**created))});
+  co_return ApiResult<void>();
+}
+
+rt::Task<ApiResult<void>> delete_pod(Shared& shared, ObjectPtr owner, ObjectPtr pod) {
+  CO_TRY_VOID(co_await remove(shared, kubeclient::kPods, pod));
+  shared.events.record(*owner, {.reason = "SuccessfulDelete",
+                                .message = fmt::format("Deleted pod: {}", kube::name_of(*pod))});
   co_return ApiResult<void>();
 }
 

@@ -86,9 +86,31 @@ bool is_available(const json::object& pod, std::int64_t min_ready_seconds, kube:
 rt::Task<ApiResult<void>> write_status(Shared& shared, kubeclient::Cache& cache, ObjectPtr before,
                                        json::object after);
 
+// A count in a status, left out where it is zero.
+void put_count(json::object& status, std::string_view field, std::int64_t count);
+
 // Makes `object` a dependant of `owner`, unless it has a controller already.
 rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, ObjectPtr object,
                                 ObjectPtr owner);
+
+// Those of `cache` that `owner` controls, in order of name. On the way an orphan that the owner's
+// selector matches is adopted if `may_adopt` says so, but not by an owner that is being deleted.
+using MayAdopt = bool (*)(const json::object& orphan, const json::object& owner);
+rt::Task<ApiResult<std::vector<ObjectPtr>>> claim(Shared& shared, kubeclient::Cache& cache,
+                                                  ObjectPtr owner, MayAdopt may_adopt);
+
+// Deletes this very object, not a later one of the same name. That it is gone already is success.
+rt::Task<ApiResult<void>> remove(Shared& shared, kubeclient::Resource resource, ObjectPtr object);
+
+// The first failure of several writes.
+ApiResult<void> first_failure(const std::vector<ApiResult<void>>& outcomes);
+
+// A pod that has no name yet, as `pod_template` of `owner` has it, which becomes its controller.
+json::object pod_from_template(const json::object& owner, const json::object& pod_template);
+
+// Creates a pod, or deletes this very one, and says so in an event of its owner.
+rt::Task<ApiResult<void>> create_pod(Shared& shared, ObjectPtr owner, json::object pod);
+rt::Task<ApiResult<void>> delete_pod(Shared& shared, ObjectPtr owner, ObjectPtr pod);
 
 // The key of the controller of `object` if its kind is `kind`.
 std::optional<NamespacedName> controller_key(const json::object& object, std::string_view kind);
