@@ -1,10 +1,13 @@
 #include "kube/validate_format.h"
 
+#include "base/text.h"
 #include "codec/http_message.h"
+#include "kube/cron.h"
 #include "kube/names.h"
 #include "kube/object.h"
 #include "kube/quantity.h"
 #include "kube/time.h"
+#include "kube/time_zone.h"
 
 #include <arpa/inet.h>
 #include <boost/json.hpp>
@@ -103,6 +106,23 @@ Complaints check_quantity(std::string_view text) {
   return {};
 }
 
+Complaints check_cron_schedule(std::string_view text) {
+  if (text.contains("TZ")) {
+    return {"cannot use TZ or CRON_TZ in schedule, use timeZone field instead"};
+  }
+  const auto schedule = CronSchedule::parse(text);
+  return schedule ? Complaints() : Complaints{schedule.error().message};
+}
+
+Complaints check_time_zone(std::string_view text) {
+  if (text.empty()) return {"timeZone must be nil or non-empty string"};
+  if (to_lower(text) == "local") {
+    return {"timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"};
+  }
+  const auto zone = TimeZone::find(text);
+  return zone ? Complaints() : Complaints{zone.error().message};
+}
+
 struct TextFormat {
   std::string_view name;
   Complaints (*check)(std::string_view);
@@ -113,6 +133,7 @@ constexpr TextFormat formats[] = {
     {"annotation_name", check_annotation_name},
     {"cluster_ip", check_cluster_ip},
     {"config_key", check_config_key},
+    {"cron_schedule", check_cron_schedule},
     {"dns1035_label", check_dns1035_label},
     {"dns_label", check_dns1123_label},
     {"dns_subdomain", check_dns1123_subdomain},
@@ -125,6 +146,7 @@ constexpr TextFormat formats[] = {
     {"positive_duration", check_positive_duration},
     {"qualified_name", check_qualified_name},
     {"quantity", check_quantity},
+    {"time_zone", check_time_zone},
     {"wildcard_host", check_wildcard_host},
 };
 

@@ -34,6 +34,10 @@ constexpr std::string_view stateful_set = R"({"apiVersion":"apps/v1","kind":"Sta
   "spec":{"containers":[{"name":"db","image":"db:1"}]}},"volumeClaimTemplates":[
   {"metadata":{"name":"data"},"spec":{"accessModes":["ReadWriteOnce"],
    "resources":{"requests":{"storage":"1Gi"}}}}]}})";
+constexpr std::string_view cron_job = R"({"apiVersion":"batch/v1","kind":"CronJob",
+  "metadata":{"name":"cj","namespace":"default"},
+  "spec":{"schedule":"*/5 * * * *","timeZone":"Europe/Berlin","jobTemplate":{"spec":{"template":{
+    "spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i"}]}}}}}})";
 constexpr std::string_view job = R"({"apiVersion":"batch/v1","kind":"Job",
   "metadata":{"name":"sum","namespace":"default","uid":"u1"},"spec":{"template":{
   "spec":{"restartPolicy":"Never","containers":[{"name":"c","image":"i:1"}]}}}})";
@@ -262,6 +266,25 @@ TEST_F(Validation, mistakes_in_workloads_and_their_limits_are_told) {
        "/spec/backoffLimitPerIndex",
        "1",
        {"spec.backoffLimitPerIndex: Forbidden: requires indexed completion mode"}},
+      {cron_job, "", "", {}},
+      {cron_job,
+       "/spec/schedule",
+       R"("61 * * * *")",
+       {R"(spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61)"}},
+      {cron_job,
+       "/spec/schedule",
+       R"("TZ=UTC 0 0 * * *")",
+       {R"(spec.schedule: Invalid value: "TZ=UTC 0 0 * * *": cannot use TZ or CRON_TZ in )"
+        "schedule, use timeZone field instead"}},
+      {cron_job,
+       "/spec/timeZone",
+       R"("Mars")",
+       {R"(spec.timeZone: Invalid value: "Mars": unknown time zone Mars)"}},
+      {cron_job,
+       "/spec/timeZone",
+       R"("local")",
+       {R"(spec.timeZone: Invalid value: "local": timeZone must be an explicit time zone as )"
+        "defined in https://www.iana.org/time-zones"}},
       {autoscaler,
        "/spec/minReplicas",
        "6",
