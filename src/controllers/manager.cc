@@ -8,6 +8,7 @@
 #include "controllers/namespaces.h"
 #include "controllers/quota.h"
 #include "controllers/replica_set.h"
+#include "controllers/stateful_set.h"
 #include "controllers/traffic_policy.h"
 #include "controllers/volumes.h"
 
@@ -64,6 +65,7 @@ struct Manager::Parts {
     tasks.spawn(replica_set_controller.run());
     tasks.spawn(deployment_controller.run());
     tasks.spawn(disruption_controller.run());
+    tasks.spawn(stateful_set_controller.run());
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
@@ -77,6 +79,7 @@ struct Manager::Parts {
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
   DisruptionController disruption_controller{shared};
+  StatefulSetController stateful_set_controller{shared};
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};
