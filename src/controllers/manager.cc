@@ -1,5 +1,6 @@
 #include "controllers/manager.h"
 
+#include "controllers/daemon_set.h"
 #include "controllers/deployment.h"
 #include "controllers/disruption.h"
 #include "controllers/endpoints.h"
@@ -66,6 +67,7 @@ struct Manager::Parts {
     tasks.spawn(deployment_controller.run());
     tasks.spawn(disruption_controller.run());
     tasks.spawn(stateful_set_controller.run());
+    tasks.spawn(daemon_set_controller.run());
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
@@ -80,6 +82,7 @@ struct Manager::Parts {
   DeploymentController deployment_controller{shared};
   DisruptionController disruption_controller{shared};
   StatefulSetController stateful_set_controller{shared};
+  DaemonSetController daemon_set_controller{shared};
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};
