@@ -41,11 +41,14 @@ codec::ResponseHead Admin::answer(const codec::RequestHead& request, std::string
     body = registry_.exposition();
   } else if (target.path == "/healthz") {
     body = "ok";
-  } else if (target.path == "/explain" && explain_) {
+  } else if (target.path == "/explain" && mesh_.explain) {
     const auto imagined = imagine(target.query);
-    auto text = imagined ? explain_(*imagined) : Result<std::string>(imagined.error());
+    auto text = imagined ? mesh_.explain(*imagined) : Result<std::string>(imagined.error());
     head.status = text ? 200 : 400;
     body = text ? *std::move(text) : text.error().message + "\n";
+  } else if (target.path == "/loads" && mesh_.loads) {
+    head.headers.append("Content-Type", "application/json");
+    body = mesh_.loads();
   } else {
     head.status = 404;
     body = "there are /metrics and /healthz\n";

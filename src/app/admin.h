@@ -1,5 +1,5 @@
-// The proxy's admin server: /metrics in the Prometheus text format, /healthz, and /explain for who
-// may know what the mesh looks like.
+// The proxy's admin server: /metrics in the Prometheus text format, /healthz, and for who may know
+// what the mesh looks like /explain and /loads (proxy/loads.h).
 #pragma once
 
 #include "http/server.h"
@@ -12,12 +12,15 @@ namespace tulle::app {
 
 class Admin final : public http::Handler {
  public:
-  using Explain = std::function<Result<std::string>(const proxy::ImaginedRequest&)>;
+  // What is told of the mesh; empty where nobody may ask that.
+  struct Mesh {
+    std::function<Result<std::string>(const proxy::ImaginedRequest&)> explain = {};
+    std::function<std::string()> loads = {};
+  };
 
   // `registry` must outlive it. `update` brings up to date what is not counted as it happens.
-  // `explain`: empty where nobody may ask that.
-  Admin(const obs::Registry& registry, std::function<void()> update, Explain explain)
-      : registry_(registry), update_(std::move(update)), explain_(std::move(explain)) {}
+  Admin(const obs::Registry& registry, std::function<void()> update, Mesh mesh)
+      : registry_(registry), update_(std::move(update)), mesh_(std::move(mesh)) {}
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override;
 
  private:
@@ -25,7 +28,7 @@ class Admin final : public http::Handler {
 
   const obs::Registry& registry_;
   const std::function<void()> update_;
-  const Explain explain_;
+  const Mesh mesh_;
 };
 
 }  // namespace tulle::app

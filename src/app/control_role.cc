@@ -4,6 +4,7 @@
 #include "apiserver/local_client.h"
 #include "app/credentials.h"
 #include "app/report.h"
+#include "app/request_rates.h"
 #include "base/log.h"
 #include "controllers/manager.h"
 #include "http/server.h"
@@ -118,6 +119,7 @@ class ControlRole final {
         controllers::ManagerOptions{
             .ingress_port = options_.ingress_port,
             .ca_pem = credentials_.authority.certificate_pem,
+            .request_rates = &request_rates_,
             .volumes_directory = kube::local_volumes_directory(options_.instance.data_dir)});
     manager_->start();
     CO_TRY(auto images, node::ImageStore::open(options_.instance.images()));
@@ -143,6 +145,7 @@ class ControlRole final {
   Random random_ = net::random_seed();
   rt::ThreadPool blocking_{loop_, kBlockingThreads};
   net::KernelNetwork network_{loop_, driver_};
+  ProxyRequestRates request_rates_{loop_, network_, options_.instance.admin_socket()};
   Credentials credentials_;
   std::unique_ptr<store::SqliteStore> store_;
   std::unique_ptr<kube::Scheme> scheme_;

@@ -15,6 +15,7 @@
 #include "net/pki.h"
 #include "proxy/drains.h"
 #include "proxy/health_checker.h"
+#include "proxy/loads.h"
 #include "rt/process.h"
 
 #include <csignal>
@@ -185,12 +186,16 @@ class ProxyRole final {
   FastPathRole fast_path_{options_.fast_path, metrics_registry_};
   mesh::SnapshotPtr snapshot_ = mesh::SnapshotBuilder().build();  // the last published
   proxy::HealthChecker health_checker_{loop_, network_, Random(random_.next())};
-  Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }, nullptr};
+  Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }, {}};
   // Behind the Unix socket, which only root can open.
-  Admin private_admin_{metrics_registry_, [this] { fast_path_.update_metrics(); },
-                       [this](const proxy::ImaginedRequest& imagined) {
-                         return proxy::explain_request(*snapshot_, imagined, loop_.now(), random_);
-                       }};
+  Admin private_admin_{metrics_registry_,
+                       [this] { fast_path_.update_metrics(); },
+                       {.explain =
+                            [this](const proxy::ImaginedRequest& imagined) {
+                              return proxy::explain_request(*snapshot_, imagined, loop_.now(),
+                                                            random_);
+                            },
+                        .loads = [this] { return proxy::loads_json(*snapshot_); }}};
   std::vector<std::unique_ptr<http::Server>> admin_servers_;
   proxy::Drains drains_{
       loop_, [this](std::function<void()> done) {

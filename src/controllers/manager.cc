@@ -1,5 +1,6 @@
 #include "controllers/manager.h"
 
+#include "controllers/autoscaler.h"
 #include "controllers/daemon_set.h"
 #include "controllers/deployment.h"
 #include "controllers/disruption.h"
@@ -54,6 +55,7 @@ std::vector<kubeclient::Resource> namespaced_resources() {
 struct Manager::Parts {
   Parts(rt::Loop& loop, kubeclient::Client& client, Random random, ManagerOptions options)
       : shared(loop, client, random),
+        autoscaler_controller(shared, options.request_rates),
         namespace_controller(shared, namespaced_resources(), options.ca_pem),
         front_door(shared, {.load_balancers = options.load_balancers,
                             .ingress = options.ingress,
@@ -65,6 +67,7 @@ struct Manager::Parts {
     for (const auto& cache : shared.caches) co_await cache->synced();
     tasks.spawn(replica_set_controller.run());
     tasks.spawn(deployment_controller.run());
+    tasks.spawn(autoscaler_controller.run());
     tasks.spawn(disruption_controller.run());
     tasks.spawn(stateful_set_controller.run());
     tasks.spawn(daemon_set_controller.run());
@@ -80,6 +83,7 @@ struct Manager::Parts {
   Shared shared;
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
+  AutoscalerController autoscaler_controller;
   DisruptionController disruption_controller{shared};
   StatefulSetController stateful_set_controller{shared};
   DaemonSetController daemon_set_controller{shared};

@@ -11,13 +11,16 @@
 
 namespace tulle::controllers {
 
+class RequestRates;
+
 struct ManagerOptions {
   // Addresses of services of type LoadBalancer.
   Cidr load_balancers{.network = IpAddress::v4(127, 1, 0, 0), .prefix_length = 16};
   IpAddress ingress = IpAddress::v4(127, 0, 0, 1);
   std::uint16_t ingress_port = 80;
   std::string ca_pem = {};
-  std::string volumes_directory = {};  // where the node has the volumes of class local-path
+  RequestRates* request_rates = nullptr;  // null: nobody counts requests
+  std::string volumes_directory = {};     // where the node has the volumes of class local-path
 };
 
 class Manager final {

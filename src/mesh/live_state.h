@@ -37,6 +37,7 @@ class DrainBell {
 
 struct alignas(64) EndpointState {
   std::atomic<std::uint32_t> in_flight{0};  // requests and TCP connections now at this endpoint
+  std::atomic<std::uint64_t> requests{0};   // and all that were ever sent there
   std::atomic<Drain> drain{Drain::none};
   // Null but while it drains. Outlives every InFlight there is.
   std::atomic<DrainBell*> bell{nullptr};
@@ -74,6 +75,10 @@ class InFlight final {
 
   explicit operator bool() const { return state_ != nullptr; }
   EndpointState* state() const { return state_.get(); }  // null when it has ended
+  // It was not dialled in advance: there is something to send.
+  void note_sent() {
+    if (state_) state_->requests.fetch_add(1, std::memory_order_relaxed);
+  }
 
   // Ends the count early. Does nothing when empty.
   void end() {

@@ -111,6 +111,7 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
 
 // That the endpoint took a connection is all that is known of how it fares.
 rt::Task<Result<void>> TcpFlow::carry() {
+  in_flight.note_sent();
   if (auto* const state = in_flight.state()) state->outlier.connected(context.loop.now());
   if (!received.empty()) CO_TRY_VOID(co_await net::write_all(*upstream, received));
   if (!greeting.empty()) CO_TRY_VOID(co_await net::write_all(client, greeting));

@@ -360,6 +360,7 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
     note(asked, tried);
     co_return tried;
   }
+  tried.choice.in_flight.note_sent();
   tried.connected = true;
   tried.upstream = *std::move(upstream);
   const Instant sent = context_.loop.now();
