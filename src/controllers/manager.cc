@@ -10,6 +10,7 @@
 #include "controllers/namespaces.h"
 #include "controllers/quota.h"
 #include "controllers/replica_set.h"
+#include "controllers/scheduler.h"
 #include "controllers/stateful_set.h"
 #include "controllers/traffic_policy.h"
 #include "controllers/volumes.h"
@@ -65,6 +66,7 @@ struct Manager::Parts {
   rt::Task<void> run() {
     for (const auto& cache : shared.caches) cache->start();
     for (const auto& cache : shared.caches) co_await cache->synced();
+    tasks.spawn(scheduler.run());
     tasks.spawn(replica_set_controller.run());
     tasks.spawn(deployment_controller.run());
     tasks.spawn(autoscaler_controller.run());
@@ -81,6 +83,7 @@ struct Manager::Parts {
   }
 
   Shared shared;
+  SchedulerController scheduler{shared};
   ReplicaSetController replica_set_controller{shared};
   DeploymentController deployment_controller{shared};
   AutoscalerController autoscaler_controller;

@@ -26,7 +26,6 @@ namespace json = boost::json;
 
 // How long containers get when the whole instance ends.
 constexpr Duration kStopGrace = std::chrono::seconds(3);
-constexpr Duration kBindRetry = std::chrono::milliseconds(500);
 constexpr std::int64_t kGraceDefault = 30;
 
 }  // namespace
@@ -71,7 +70,6 @@ struct Agent::State {
   void on_mounted(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
   void begin(const kubeclient::ObjectPtr& pod);
   rt::Task<void> work(std::string uid);
-  rt::Task<void> bind(kubeclient::ObjectPtr pod);
   std::vector<RunPlace> running() const;
   void follow_deletion(PodWorker& worker, const json::object& pod) const;
   bool is_ours(const json::object& pod) const {
@@ -97,7 +95,6 @@ struct Agent::State {
   bool stopping = false;
   bool adopted = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
-  std::set<std::string> binding;                              // uids
   rt::Scope workers_scope;
   rt::Scope scope;
 };
@@ -149,9 +146,6 @@ void Agent::State::on_pod(const kubeclient::ObjectPtr& before, const kubeclient:
     follow_deletion(*known->second, *after);
   } else if (is_ours(*after)) {
     begin(after);
-  } else if (kube::string_at(*after, "spec.nodeName").empty() && !kube::is_deleting(*after) &&
-             binding.insert(uid).second) {
-    scope.spawn(bind(after));
   }
 }
 
@@ -189,32 +183,6 @@ std::vector<RunPlace> Agent::State::running() const {
     for (RunPlace& place : worker->running()) places.push_back(std::move(place));
   }
   return places;
-}
-
-rt::Task<void> Agent::State::bind(kubeclient::ObjectPtr pod) {
-  const kube::NamespacedName key = kube::key_of(*pod);
-  for (;;) {
-    json::object bound = *pod;
-    kube::set_at(bound, "spec.nodeName", json::value(options.node_name));
-    auto written = co_await node.client.update(kubeclient::kPods, std::move(bound), "");
-    if (written) {
-      events.record(**written, {.type = kubeclient::EventType::normal,
-                                .reason = "Scheduled",
-                                .message = "Successfully assigned " + kube::to_string(key) +
-                                           " to " + options.node_name});
-      pods.observe(*written);
-      break;
-    }
-    if (written.error().is(kube::Reason::not_found)) break;
-    co_await rt::sleep(loop, kBindRetry);
-    auto current = co_await node.client.get(kubeclient::kPods,
-                                            {.namespace_ = key.namespace_, .name = key.name});
-    if (!current) continue;
-    if (kube::uid_of(**current) != kube::uid_of(*pod)) break;
-    if (!kube::string_at(**current, "spec.nodeName").empty()) break;
-    pod = *current;
-  }
-  binding.erase(std::string(kube::uid_of(*pod)));
 }
 
 rt::Task<void> Agent::State::stop() {

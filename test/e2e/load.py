@@ -10,14 +10,16 @@ class Load:
     end.
 
     counts: status or kind of failure → how many. failures: what each other than 200 was.
-    Strict: a connection that the other side closes between two requests is a failure too.
+    Strict: a connection that the other side closes between two requests is a failure too. A thread
+    pauses for `pause_s` after each.
     """
 
-    def __init__(self, instance, host, path="/", threads=4, method="GET"):
+    def __init__(self, instance, host, path="/", threads=4, method="GET", pause_s=0):
         self._instance = instance
         self._host = host
         self._path = path
         self._method = method
+        self._pause_s = pause_s
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self._lock = threading.Lock()
@@ -58,6 +60,7 @@ class Load:
                 self._note(answer.status, body.decode(errors="replace"))
                 if answer.will_close:
                     connection = None
+                self._stopping.wait(self._pause_s)
             except (OSError, http.client.HTTPException) as error:
                 self._note(type(error).__name__, str(error))
                 self._stopping.wait(0.01)
