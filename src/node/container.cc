@@ -10,7 +10,9 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 namespace tulle::node {
 
@@ -29,13 +31,6 @@ std::string api_time(std::string_view nano_time) {
   return time ? kube::format_time(*time) : std::string();
 }
 
-int read_pid(const RunPlace& place) {
-  const std::string text = read_or_empty(place.bundle() + "/pid");
-  int pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  return pid;
-}
-
 std::unique_ptr<rt::ProcessWatch> watch(Node& node, int pid) {
   if (pid <= 0) return nullptr;
   auto opened = rt::ProcessWatch::open(node.loop, node.driver, pid);
@@ -50,6 +45,26 @@ std::string first_line(std::string_view text) {
 
 std::string read_start(const RunPlace& place) {
   return api_time(read_or_empty(place.bundle() + "/started"));
+}
+
+int read_pid(const RunPlace& place) {
+  const std::string text = read_or_empty(place.bundle() + "/pid");
+  int pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  return pid;
+}
+
+std::vector<int> find_runs(const PodPlace& pod, const std::string& container) {
+  std::vector<int> numbers;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(pod.runs(container), error)) {
+    const std::string name = entry.path().filename();
+    int number = -1;
+    std::from_chars(name.data(), name.data() + name.size(), number);
+    if (number >= 0) numbers.push_back(number);
+  }
+  std::ranges::sort(numbers);
+  return numbers;
 }
 
 std::optional<ContainerEnd> read_end(const RunPlace& place) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tulle::node {
 
@@ -26,6 +27,11 @@ struct ContainerEnd {
 std::optional<ContainerEnd> read_end(const RunPlace& place);
 // When it started: "" if it has not.
 std::string read_start(const RunPlace& place);
+// Its first process, seen from outside: 0 if it has not started.
+int read_pid(const RunPlace& place);
+
+// The numbers of the container's runs that are on the disk, ascending.
+std::vector<int> find_runs(const PodPlace& pod, const std::string& container);
 
 class Container final {
  public:

@@ -3,6 +3,7 @@
 #include "base/format.h"
 #include "codec/json.h"
 #include "kube/object.h"
+#include "node/ephemeral.h"
 #include "node/image_files.h"
 #include "node/rootfs.h"
 #include "node/settings.h"
@@ -18,7 +19,6 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <filesystem>
 
 namespace tulle::node {
 
@@ -29,20 +29,6 @@ using kube::string_at;
 using Phase = ContainerView::Phase;
 
 constexpr std::int64_t kGraceDefault = 30;
-
-// The numbers of the runs that are on the disk, ascending.
-std::vector<int> find_runs(const std::string& directory) {
-  std::vector<int> numbers;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename();
-    int number = -1;
-    std::from_chars(name.data(), name.data() + name.size(), number);
-    if (number >= 0) numbers.push_back(number);
-  }
-  std::ranges::sort(numbers);
-  return numbers;
-}
 
 // "SIGINT", "INT" or "2".
 int signal_number(std::string_view text) {
@@ -106,6 +92,9 @@ Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& 
   TRY_VOID(mount_rootfs(
       {.layers = image.layers, .state = place.rootfs_state(), .target = place.rootfs()}));
   TRY(settings.user, find_user(input, place.rootfs()));
+  if (const auto target = string_at(spec, "targetContainerName"); !target.empty()) {
+    TRY(settings.pid_namespace, pid_namespace_of(place.pod, std::string(target)));
+  }
   return write_file_durably(place.bundle() + "/config.json",
                             codec::to_json(make_oci_spec(settings)));
 }
@@ -145,6 +134,7 @@ ContainerView ContainerRunner::view() const {
       prober_ == nullptr ? before_ : ProbedBefore{prober_->started(), prober_->ready()};
   view.started = view.phase == Phase::running && probed.started;
   view.ready = role_ == ContainerRole::init ? succeeded() : runs && probed.ready;
+  if (role_ == ContainerRole::ephemeral) view.ready = false;
   return view;
 }
 
@@ -155,7 +145,7 @@ std::optional<RunPlace> ContainerRunner::running() const {
 
 // What an agent before this one has left.
 void ContainerRunner::look_back() {
-  const std::vector<int> runs = find_runs(context_.place.runs(name()));
+  const std::vector<int> runs = find_runs(context_.place, name());
   if (runs.empty()) return;
   number_ = runs.back();
   view_.restarts = number_;
@@ -240,6 +230,7 @@ bool ContainerRunner::may_run_again(const ContainerEnd& end) const {
   switch (role_) {
     case ContainerRole::sidecar: return true;
     case ContainerRole::init: return end.code != 0 && policy != "Never";
+    case ContainerRole::ephemeral: return false;
     case ContainerRole::main: break;
   }
   return policy == "Always" || (policy == "OnFailure" && end.code != 0);
@@ -402,7 +393,7 @@ rt::Task<Result<void>> ContainerRunner::run_hook(std::string_view name, Instant 
 
 // The latest run and the one before it stay, for status and logs.
 void ContainerRunner::forget_old_runs() const {
-  for (const int number : find_runs(context_.place.runs(name()))) {
+  for (const int number : find_runs(context_.place, name())) {
     if (number >= number_ - 1) continue;
     const RunPlace place = place_of(number);
     (void)remove_tree(place.bundle()).has_value();

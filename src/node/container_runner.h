@@ -41,6 +41,7 @@ enum class ContainerRole : std::uint8_t {
   sidecar,  // an init container of restartPolicy Always: the next one begins once it has started,
             // and it is stopped when the pod's work is done
   main,
+  ephemeral,  // was added to look at the others (node/ephemeral.h): runs once, is never ready
 };
 ContainerRole role_of_init_container(const boost::json::object& spec);
 

@@ -109,9 +109,11 @@ json::object resources_of(const ContainerSettings& settings) {
 
 json::object linux_of(const ContainerSettings& settings) {
   json::array namespaces;
-  for (const std::string_view type : {"pid", "ipc", "uts", "mount"}) {
+  for (const std::string_view type : {"ipc", "uts", "mount"}) {
     namespaces.push_back(json::object{{"type", type}});
   }
+  json::object& pid = namespaces.emplace_back(json::object{{"type", "pid"}}).get_object();
+  if (!settings.pid_namespace.empty()) pid["path"] = settings.pid_namespace;
   namespaces.push_back(json::object{{"type", "network"}, {"path", settings.network_namespace}});
   return {{"namespaces", std::move(namespaces)},
           {"cgroupsPath", settings.cgroup},

@@ -31,9 +31,10 @@ struct ContainerSettings {
   ContainerUser user = {};
   bool terminal = false;
   std::string hostname;
-  std::string rootfs;             // absolute
-  std::string network_namespace;  // path
-  std::string cgroup;             // "/tulle/UID/NAME"
+  std::string rootfs;              // absolute
+  std::string network_namespace;   // path
+  std::string pid_namespace = {};  // path; empty: one of its own
+  std::string cgroup;              // "/tulle/UID/NAME"
   std::vector<BindMount> mounts = {};
   std::vector<std::string> capabilities_added = {};    // "NET_ADMIN", "ALL"
   std::vector<std::string> capabilities_dropped = {};  // as above

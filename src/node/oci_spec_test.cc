@@ -53,6 +53,21 @@ TEST(OciSpec, holds_what_the_container_asks_for) {
             R"({"type":"network","path":"/data/netns"})");
 }
 
+TEST(OciSpec, shares_the_processes_of_another_container_where_asked_to) {
+  const auto pid_of = [](const std::string& path) {
+    ContainerSettings settings;
+    settings.pid_namespace = path;
+    const json::object spec = make_oci_spec(settings);
+    for (const json::value& each : kube::array_at(spec, "linux.namespaces")) {
+      const json::object& space = each.as_object();
+      if (kube::string_at(space, "type") == "pid") return codec::to_json(space);
+    }
+    return std::string();
+  };
+  EXPECT_EQ(pid_of(""), R"({"type":"pid"})");
+  EXPECT_EQ(pid_of("/proc/7/ns/pid"), R"({"type":"pid","path":"/proc/7/ns/pid"})");
+}
+
 TEST(OciSpec, capabilities_are_dropped_before_others_are_added) {
   struct Case {
     std::vector<std::string> added;

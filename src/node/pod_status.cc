@@ -177,6 +177,9 @@ json::object make_pod_status(const json::object& pod, const PodView& view, kube:
     status["initContainerStatuses"] = statuses(view.init_containers);
   }
   status["containerStatuses"] = statuses(view.containers);
+  if (!view.ephemeral_containers.empty()) {
+    status["ephemeralContainerStatuses"] = statuses(view.ephemeral_containers);
+  }
   return std::move(status);
 }
 

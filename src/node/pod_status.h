@@ -17,6 +17,7 @@ struct PodView {
   std::string started_at = {};
   std::vector<ContainerView> init_containers = {};
   std::vector<ContainerView> containers = {};
+  std::vector<ContainerView> ephemeral_containers = {};
 };
 
 // The status that `pod` is to have: what others put there (conditions of other types above all)

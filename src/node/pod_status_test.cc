@@ -116,6 +116,19 @@ TEST(PodStatus, a_readiness_gate_is_waited_for) {
   EXPECT_TRUE(kube::is_condition_true(pod, "Ready"));
 }
 
+TEST(PodStatus, shows_ephemeral_containers_and_does_not_heed_them) {
+  ContainerView debugger = ended(1);
+  debugger.name = "debugger";
+  const json::object status = make_pod_status(
+      pod_with("Never"), {.containers = {running(true)}, .ephemeral_containers = {debugger}}, kNow);
+  EXPECT_EQ(kube::string_at(status, "phase"), "Running");
+  EXPECT_TRUE(kube::is_condition_true({{"status", status}}, "Ready"));
+  const json::array& shown = kube::array_at(status, "ephemeralContainerStatuses");
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(kube::integer_at(shown[0].as_object(), "state.terminated.exitCode"), 1);
+  EXPECT_FALSE(make_pod_status(pod_with("Never"), {}, kNow).contains("ephemeralContainerStatuses"));
+}
+
 TEST(BackOff, doubles_up_to_five_minutes_and_starts_over_after_health) {
   BackOff waits(1);
   const auto seconds = [&waits](Duration worked) {

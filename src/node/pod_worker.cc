@@ -54,6 +54,7 @@ PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
     : context_(node, place_of(node, *pod), pod),
       mounted_(references_of_volumes(*pod)),
       volumes_stale_(node.loop),
+      ephemeral_(context_),
       scope_(node.loop) {
   const std::string_view phase = string_at(*pod, "status.phase");
   over_ = phase == "Succeeded" || phase == "Failed";
@@ -105,6 +106,7 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
       kube::annotations_of(*before) != kube::annotations_of(*context_.pod)) {
     refresh_volumes();
   }
+  if (serves_) ephemeral_.start_new();
   // Readiness gates and what others write into the status.
   context_.touch();
 }
@@ -160,10 +162,12 @@ rt::Task<void> PodWorker::live() {
   if (co_await set_up()) {
     serves_ = true;
     scope_.spawn(keep_volumes_fresh());
+    ephemeral_.start_new();
     co_await run_containers();
   }
   // A pod whose containers are done stays until it is deleted.
   co_await context_.stopping.wait();
+  co_await ephemeral_.finished();
 }
 
 // Returns false when the pod is to end before it is set up.
@@ -314,11 +318,12 @@ PodView PodWorker::view() const {
                .started_at = started_at_};
   for (const auto& each : init_) view.init_containers.push_back(each->view());
   for (const auto& each : containers_) view.containers.push_back(each->view());
+  view.ephemeral_containers = ephemeral_.views();
   return view;
 }
 
 std::vector<RunPlace> PodWorker::running() const {
-  std::vector<RunPlace> places;
+  std::vector<RunPlace> places = ephemeral_.running();
   for (const auto* containers : {&init_, &containers_}) {
     for (const auto& each : *containers) {
       if (auto place = each->running()) places.push_back(*std::move(place));

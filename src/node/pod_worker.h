@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/container_runner.h"
+#include "node/ephemeral.h"
 #include "node/pod_context.h"
 #include "node/pod_status.h"
 #include "node/volumes.h"
@@ -81,6 +82,7 @@ class PodWorker final {
   PodEnd end_ = PodEnd::deleted;
   std::vector<std::unique_ptr<ContainerRunner>> init_;
   std::vector<std::unique_ptr<ContainerRunner>> containers_;
+  EphemeralContainers ephemeral_;
   rt::Scope scope_;
 };
 

@@ -2,14 +2,13 @@
 
 #include "base/format.h"
 #include "kube/object.h"
+#include "node/container.h"
 #include "node/pod_context.h"
 
 #include <boost/json.hpp>
 
 #include <unistd.h>
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
 
 namespace tulle::node {
 
@@ -17,7 +16,8 @@ namespace json = boost::json;
 
 kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
   std::vector<std::string> names;
-  for (const std::string_view list : {"spec.containers", "spec.initContainers"}) {
+  for (const std::string_view list :
+       {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"}) {
     for (const json::value& each : kube::array_at(*request.pod, list)) {
       names.emplace_back(kube::string_at(kube::object_or_empty(each), "name"));
     }
@@ -25,7 +25,7 @@ kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
   const std::string_view pod = kube::name_of(*request.pod);
   std::string wanted(request.query.get_or("container", ""));
   if (wanted.empty()) {
-    if (names.size() == 1) return names.front();
+    if (kube::array_at(*request.pod, "spec.containers").size() == 1) return names.front();
     std::string all;
     for (const std::string& name : names) all += all.empty() ? name : " " + name;
     return kube::bad_request(fmt::format(
@@ -36,15 +36,9 @@ kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
 }
 
 kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::string& container) {
-  RunPlace place{.pod = place_of(request.node, *request.pod), .container = container, .number = -1};
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(place.pod.runs(container), error)) {
-    const std::string name = entry.path().filename();
-    int number = -1;
-    std::from_chars(name.data(), name.data() + name.size(), number);
-    place.number = std::max(place.number, number);
-  }
-  if (place.number >= 0) return place;
+  const PodPlace pod = place_of(request.node, *request.pod);
+  const std::vector<int> runs = find_runs(pod, container);
+  if (!runs.empty()) return RunPlace{.pod = pod, .container = container, .number = runs.back()};
   return kube::bad_request(
       fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating",
                   container, kube::name_of(*request.pod)));

@@ -4,7 +4,7 @@ import pathlib
 import shutil
 
 BUSYBOX = pathlib.Path("/bin/busybox")
-COMMANDS = ("sh", "cat", "httpd", "md5sum", "sleep", "stty", "tar", "test", "tty")
+COMMANDS = ("sh", "cat", "httpd", "md5sum", "sleep", "stty", "tar", "test", "tr", "tty")
 
 
 def import_box(instance, folder):

@@ -19,6 +19,7 @@ import pytest
 
 from box import import_box
 from instance import KUBECTL
+import traces
 from waiting import wait_until
 
 POD = """
@@ -306,3 +307,48 @@ def test_top_shows_what_pods_and_the_node_use(box, run_pod):
     assert "main" in box.kubectl("top", "pod", "busy", "--containers")
     node, = rows(box.kubectl("top", "nodes")).values()
     assert int(node[1].removesuffix("m")) >= 200 and int(node[3].removesuffix("Mi")) > 10, node
+
+
+# ------------------------------------------------------------------------------ debug
+
+
+def ephemeral(instance, name, number=0):
+    statuses = instance.get("pod", name)["status"].get("ephemeralContainerStatuses", [])
+    return statuses[number] if number < len(statuses) else {"state": {}}
+
+
+def test_debug_gives_a_shell_beside_a_programs_processes(box, run_pod):
+    name = run_pod("patient", ["sleep", "1234567"])
+    with Terminal(box, "debug", name, "-it", "--image=box:latest", "--target=main",
+                  "--container=doctor", "--", "sh") as shell:
+        shell.wait_for("press")
+        shell.type("cat /proc/1/cmdline | tr '\\0' ' '; echo $((40 + 2))\n")
+        shell.wait_for("sleep 1234567 42")
+        shell.type("exit\n")
+        shell.process.wait(20)
+    wait_until(lambda: "terminated" in ephemeral(box, name)["state"], 20, "its end in the status")
+    status = box.get("pod", name)["status"]
+    assert status["phase"] == "Running" and status["containerStatuses"][0]["ready"], status
+    assert "42" in box.kubectl("logs", name, "-c", "doctor")
+    # It is not started again, and another one may come.
+    box.kubectl("debug", name, "--image=box:latest", "--container=second", "--",
+                "sh", "-c", "echo its own $$$$; exit 5")
+    wait_until(lambda: ephemeral(box, name, 1)["state"].get("terminated", {}).get("exitCode") == 5,
+               20, "the second one's end")
+    assert box.kubectl("logs", name, "-c", "second") == "its own 1\n"
+    assert ephemeral(box, name)["restartCount"] == 0
+
+
+def test_debugging_ends_with_the_pod_and_survives_a_new_control_process(box, run_pod):
+    name = run_pod("watched", ["sleep", "1234567"])
+    box.kubectl("debug", name, "--image=box:latest", "--container=looks-on", "--",
+                "sleep", "7654321")
+    wait_until(lambda: "running" in ephemeral(box, name)["state"], 20, "it runs")
+    before = ephemeral(box, name)["containerID"]
+    box.kill_role("control")
+    wait_until(box.is_ready, 20, "control is back")
+    assert box.kubectl("exec", name, "-c", "looks-on", "--", "sh", "-c", "echo hi") == "hi\n"
+    assert ephemeral(box, name)["containerID"] == before
+    box.kubectl("delete", "pod", name, "--now")
+    wait_until(lambda: not any("7654321" in command for command in
+                               traces.own_processes(box.data_dir.name).values()), 20, "it is gone")

@@ -1,0 +1,58 @@
+#include "node/ephemeral.h"
+
+#include "base/format.h"
+#include "kube/object.h"
+
+#include <boost/json.hpp>
+
+#include <algorithm>
+
+namespace tulle::node {
+
+namespace json = boost::json;
+
+void EphemeralContainers::start_new() {
+  const std::string_view phase = kube::string_at(*context_.pod, "status.phase");
+  if (context_.ending || phase == "Succeeded" || phase == "Failed") return;
+  const kubeclient::ObjectPtr pod = context_.pod;
+  for (const json::value& each : kube::array_at(*pod, "spec.ephemeralContainers")) {
+    const json::object& spec = kube::object_or_empty(each);
+    if (knows(kube::string_at(spec, "name"))) continue;
+    runners_.push_back(
+        std::make_unique<ContainerRunner>(context_, pod, spec, ContainerRole::ephemeral));
+    scope_.spawn(runners_.back()->run());
+    context_.touch();
+  }
+}
+
+bool EphemeralContainers::knows(std::string_view name) const {
+  return std::ranges::any_of(runners_,
+                             [name](const auto& each) { return each->view().name == name; });
+}
+
+std::vector<ContainerView> EphemeralContainers::views() const {
+  std::vector<ContainerView> views;
+  views.reserve(runners_.size());
+  for (const auto& each : runners_) views.push_back(each->view());
+  return views;
+}
+
+std::vector<RunPlace> EphemeralContainers::running() const {
+  std::vector<RunPlace> places;
+  for (const auto& each : runners_) {
+    if (auto place = each->running()) places.push_back(*std::move(place));
+  }
+  return places;
+}
+
+Result<std::string> pid_namespace_of(const PodPlace& pod, const std::string& container) {
+  const std::vector<int> runs = find_runs(pod, container);
+  if (!runs.empty()) {
+    const RunPlace latest{.pod = pod, .container = container, .number = runs.back()};
+    const int pid = read_end(latest) ? 0 : read_pid(latest);
+    if (pid > 0) return fmt::format("/proc/{}/ns/pid", pid);
+  }
+  return failf(Code::unavailable, "the target container \"{}\" does not run", container);
+}
+
+}  // namespace tulle::node
