@@ -191,7 +191,12 @@ class RuleRun final {
         return;
       case Check::keys: check_keys(target, value); return;
       case Check::selected_by: check_selected(target, value); return;
-      case Check::found_in: check_found(target, value); return;
+      case Check::found_in:
+        if (!is_in_other(value)) errors_.not_found(target.field, value);
+        return;
+      case Check::absent_from:
+        if (is_in_other(value)) errors_.duplicate(target.field, value);
+        return;
       default: return;
     }
   }
@@ -329,10 +334,9 @@ class RuleRun final {
     return next != nullptr && is_in(*next, path.subspan(1), wanted);
   }
 
-  void check_found(const Target& target, const json::value& value) {
+  bool is_in_other(const json::value& value) const {
     const json::value* list = subject_.object.if_contains(rule_.other[0].name);
-    if (list != nullptr && is_in(*list, Steps(rule_.other).subspan(1), value)) return;
-    errors_.not_found(target.field, value);
+    return list != nullptr && is_in(*list, Steps(rule_.other).subspan(1), value);
   }
 
   const ValidationRule& rule_;
