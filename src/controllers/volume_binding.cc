@@ -154,14 +154,34 @@ std::string_view volume_phase(const json::object& volume, const ObjectPtr& claim
   return phase == "Failed" ? "Failed" : "Released";
 }
 
-std::vector<std::string_view> claims_of(const json::object& pod) {
-  std::vector<std::string_view> names;
+std::vector<std::string> claims_of(const json::object& pod) {
+  std::vector<std::string> names;
   for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
-    const std::string_view name =
-        string_at(kube::object_or_empty(each), "persistentVolumeClaim.claimName");
-    if (!name.empty()) names.push_back(name);
+    std::string name = kube::claim_name(kube::object_or_empty(each), kube::name_of(pod));
+    if (!name.empty()) names.push_back(std::move(name));
   }
   return names;
+}
+
+std::vector<json::object> ephemeral_claims_of(const json::object& pod) {
+  std::vector<json::object> claims;
+  for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
+    const json::object& volume = kube::object_or_empty(each);
+    const json::object* wanted = kube::find_object(volume, "ephemeral.volumeClaimTemplate");
+    if (wanted == nullptr) continue;
+    json::object metadata{{"name", kube::claim_name(volume, kube::name_of(pod))},
+                          {"namespace", kube::namespace_of(pod)},
+                          {"ownerReferences", json::array{kube::controller_reference_to(pod)}}};
+    for (const std::string_view field : {"labels", "annotations"}) {
+      const json::value* value = kube::object_at(*wanted, "metadata").if_contains(field);
+      if (value != nullptr) metadata[field] = *value;
+    }
+    claims.push_back({{"apiVersion", "v1"},
+                      {"kind", "PersistentVolumeClaim"},
+                      {"metadata", std::move(metadata)},
+                      {"spec", kube::object_at(*wanted, "spec")}});
+  }
+  return claims;
 }
 
 }  // namespace tulle::controllers

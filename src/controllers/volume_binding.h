@@ -41,6 +41,9 @@ json::object bound_status(const json::object& claim, const json::object& volume)
 std::string_view volume_phase(const json::object& volume, const ObjectPtr& claim);
 
 // Names of the claims that a pod uses.
-std::vector<std::string_view> claims_of(const json::object& pod);
+std::vector<std::string> claims_of(const json::object& pod);
+
+// The claims of its own that a pod is to have, for its ephemeral volumes.
+std::vector<json::object> ephemeral_claims_of(const json::object& pod);
 
 }  // namespace tulle::controllers

@@ -126,6 +126,21 @@ TEST(VolumeBinding, the_phase_of_a_volume_is_that_of_its_claim) {
   }
 }
 
+TEST(VolumeBinding, an_ephemeral_volume_has_a_claim_of_its_own) {
+  const json::object pod = parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p",
+      "namespace":"n","uid":"u-p"},"spec":{"volumes":[{"name":"a","emptyDir":{}},
+      {"name":"b","persistentVolumeClaim":{"claimName":"c"}},
+      {"name":"own","ephemeral":{"volumeClaimTemplate":{"metadata":{"labels":{"l":"1"}},
+      "spec":{"accessModes":["ReadWriteOnce"]}}}}]}})");
+  EXPECT_EQ(claims_of(pod), (std::vector<std::string>{"c", "p-own"}));
+  const auto claims = ephemeral_claims_of(pod);
+  ASSERT_EQ(claims.size(), 1U);
+  EXPECT_EQ(kube::name_of(claims[0]), "p-own");
+  EXPECT_EQ(kube::label_of(claims[0], "l"), "1");
+  EXPECT_TRUE(kube::is_controlled_by(claims[0], "u-p"));
+  EXPECT_EQ(kube::array_at(claims[0], "spec.accessModes").size(), 1U);
+}
+
 TEST(VolumeBinding, saying_nothing_of_a_class_is_not_saying_none) {
   json::object silent = claim();
   kube::remove_at(silent, "spec.storageClassName");

@@ -39,8 +39,10 @@ VolumeController::VolumeController(Shared& shared, std::string directory)
       directory_(std::move(directory)),
       claims_(shared.loop),
       volumes_(shared.loop),
+      pods_(shared.loop),
       reconcile_claim_([this](NamespacedName key) { return reconcile_claim(std::move(key)); }),
-      reconcile_volume_([this](NamespacedName key) { return reconcile_volume(std::move(key)); }) {
+      reconcile_volume_([this](NamespacedName key) { return reconcile_volume(std::move(key)); }),
+      reconcile_pod_([this](NamespacedName key) { return reconcile_pod(std::move(key)); }) {
   shared_.persistent_volume_claims.on_change(
       [this](const ObjectPtr& before, const ObjectPtr& after) {
         const json::object& claim = after ? *after : *before;
@@ -59,9 +61,11 @@ VolumeController::VolumeController(Shared& shared, std::string directory)
       [this](const ObjectPtr&, const ObjectPtr&) { queue_unbound_claims(); });
   shared_.pods.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     const json::object& pod = after ? *after : *before;
-    for (const std::string_view name : claims_of(pod)) {
-      claims_.add({.namespace_ = std::string(kube::namespace_of(pod)), .name = std::string(name)});
+    for (std::string& name : claims_of(pod)) {
+      claims_.add({.namespace_ = std::string(kube::namespace_of(pod)), .name = std::move(name)});
     }
+    // Only what is new: its volumes do not change.
+    if (!before && !ephemeral_claims_of(pod).empty()) pods_.add(kube::key_of(pod));
   });
 }
 
@@ -80,6 +84,8 @@ rt::Task<void> VolumeController::run() {
                                         kConcurrency));
   workers.spawn(
       kubeclient::run_workers(shared_.loop, volumes_, "volume", reconcile_volume_, kConcurrency));
+  workers.spawn(kubeclient::run_workers(shared_.loop, pods_, "ephemeral-volume", reconcile_pod_,
+                                        kConcurrency));
   co_await workers.idle();
 }
 
@@ -95,6 +101,7 @@ rt::Task<ApiResult<void>> VolumeController::ensure_class() {
   const auto made =
       co_await shared_.client.create(kubeclient::kStorageClasses, std::move(storage_class));
   if (!made && !made.error().is(kube::Reason::already_exists)) co_return made.error();
+  if (made) shared_.storage_classes.observe(*made);
   co_return ApiResult<void>();
 }
 
@@ -324,6 +331,19 @@ rt::Task<ApiResult<void>> VolumeController::set_phase(ObjectPtr volume, std::str
   status["phase"] = phase;
   status["lastPhaseTransitionTime"] = kube::format_time(api_now(shared_.loop));
   co_return co_await write_status(shared_, shared_.persistent_volumes, volume, std::move(changed));
+}
+
+// ---------------------------------------------------------------------------------- ephemeral
+
+rt::Task<ApiResult<Reconciled>> VolumeController::reconcile_pod(NamespacedName key) {
+  const ObjectPtr pod = shared_.pods.get(key);
+  if (!pod || !is_active(*pod)) co_return Reconciled{};
+  for (json::object& claim : ephemeral_claims_of(*pod)) {
+    auto made =
+        co_await shared_.client.create(kubeclient::kPersistentVolumeClaims, std::move(claim));
+    if (!made && !made.error().is(kube::Reason::already_exists)) co_return std::move(made).error();
+  }
+  co_return Reconciled{};
 }
 
 }  // namespace tulle::controllers

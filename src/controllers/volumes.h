@@ -18,6 +18,7 @@ class VolumeController final {
  private:
   rt::Task<ApiResult<Reconciled>> reconcile_claim(NamespacedName key);
   rt::Task<ApiResult<Reconciled>> reconcile_volume(NamespacedName key);
+  rt::Task<ApiResult<Reconciled>> reconcile_pod(NamespacedName key);
 
   rt::Task<ApiResult<void>> ensure_class();
   rt::Task<ApiResult<ObjectPtr>> prepare(ObjectPtr claim);
@@ -41,8 +42,10 @@ class VolumeController final {
   const std::string directory_;
   kubeclient::WorkQueue claims_;
   kubeclient::WorkQueue volumes_;
+  kubeclient::WorkQueue pods_;
   kubeclient::Reconcile reconcile_claim_;
   kubeclient::Reconcile reconcile_volume_;
+  kubeclient::Reconcile reconcile_pod_;
 };
 
 }  // namespace tulle::controllers

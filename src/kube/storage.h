@@ -1,6 +1,9 @@
-// What controllers and node agent have agreed on about persistent volumes of class local-path: the
-// controllers declare them, the agent has their directories.
+// What controllers and node agent have agreed on about persistent volumes: which claim a pod's
+// volume means, and about those of class local-path, which the controllers declare, while the agent
+// has their directories.
 #pragma once
+
+#include <boost/json/fwd.hpp>
 
 #include <string>
 #include <string_view>
@@ -18,5 +21,9 @@ inline constexpr std::string_view kVolumeProtection = "kubernetes.io/pv-protecti
 inline std::string local_volumes_directory(const std::string& data_dir) {
   return data_dir + "/volumes";
 }
+
+// The claim that `volume`, an element of spec.volumes of the pod of that name, means; empty for
+// other kinds. An ephemeral one has a claim of its own, which comes and goes with the pod.
+std::string claim_name(const boost::json::object& volume, std::string_view pod);
 
 }  // namespace tulle::kube

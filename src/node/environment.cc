@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "codec/base64.h"
 #include "kube/object.h"
+#include "kube/storage.h"
 #include "node/downward.h"
 
 #include <boost/json.hpp>
@@ -191,7 +192,8 @@ ReferenceNames references_of_volumes(const json::object& pod) {
     const json::object& volume = kube::object_or_empty(each);
     note(names.config_maps, volume, "configMap.name");
     note(names.secrets, volume, "secret.secretName");
-    note(names.claims, volume, "persistentVolumeClaim.claimName");
+    std::string claim = kube::claim_name(volume, kube::name_of(pod));
+    if (!claim.empty()) names.claims.insert(std::move(claim));
     for (const json::value& source : kube::array_at(volume, "projected.sources")) {
       note(names.config_maps, kube::object_or_empty(source), "configMap.name");
       note(names.secrets, kube::object_or_empty(source), "secret.name");

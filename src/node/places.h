@@ -3,9 +3,10 @@
 //   run/netns/UID                       the pod's network namespace, a bind mount
 //   run/pods/UID/pod.json               what the next agent must know of the pod
 //   run/pods/UID/etc/                   hosts, hostname and resolv.conf of its containers
-//   run/pods/UID/volumes/NAME/
+//   run/pods/UID/volumes/NAME           a directory, or a link to a place of the machine's
 //   run/pods/UID/containers/NAME/N/     the bundle of the container's run number N (node/shim.h)
 //   pods/NAMESPACE_NAME_UID/NAME/N.log  what that run printed
+//   volumes/NAME/                       a persistent volume of class local-path (kube/storage.h)
 #pragma once
 
 #include <string>

@@ -34,8 +34,7 @@ Result<void> make_file(const std::string& path) {
 }
 
 // What the claim has: a directory of this machine.
-Result<HostVolume> plan_claim(const json::object& source, const References& references) {
-  const std::string name(string_at(source, "claimName"));
+Result<HostVolume> plan_claim(const std::string& name, const References& references) {
   const auto claim = references.claims.find(name);
   if (claim == references.claims.end()) {
     return failf(Code::not_found, "persistentvolumeclaim \"{}\" not found", name);
@@ -71,6 +70,16 @@ Result<HostVolume> plan_claim(const json::object& source, const References& refe
                kube::name_of(*volume->second));
 }
 
+// An ephemeral volume is not to find somebody else's claim under its name.
+Result<void> check_owner(const json::object& volume, const std::string& claim,
+                         const EnvironmentSources& sources) {
+  const auto found = sources.references.claims.find(claim);
+  if (!volume.contains("ephemeral") || found == sources.references.claims.end()) return {};
+  if (kube::is_controlled_by(*found->second, kube::uid_of(sources.pod))) return {};
+  return failf(Code::invalid_argument, "PVC {} was not created for pod {}", claim,
+               kube::name_of(sources.pod));
+}
+
 Result<PlannedVolume> plan_volume(const json::object& volume, const EnvironmentSources& sources) {
   PlannedVolume plan{.name = std::string(string_at(volume, "name")), .what = ScratchVolume{}};
   if (const json::object* scratch = kube::find_object(volume, "emptyDir")) {
@@ -84,14 +93,16 @@ Result<PlannedVolume> plan_volume(const json::object& volume, const EnvironmentS
   } else if (const json::object* host = kube::find_object(volume, "hostPath")) {
     plan.what = HostVolume{.path = std::string(string_at(*host, "path")),
                            .type = std::string(string_at(*host, "type"))};
-  } else if (const json::object* claim = kube::find_object(volume, "persistentVolumeClaim")) {
-    TRY(plan.what, plan_claim(*claim, sources.references));
+  } else if (const std::string claim = kube::claim_name(volume, kube::name_of(sources.pod));
+             !claim.empty()) {
+    TRY_VOID(check_owner(volume, claim, sources));
+    TRY(plan.what, plan_claim(claim, sources.references));
   } else if (is_made_of_objects(volume)) {
     TRY(plan.what, volume_files(volume, sources));
   } else {
     return fail(Code::unsupported,
                 "volumes of this kind are not supported; emptyDir, hostPath, configMap, secret, "
-                "downwardAPI, projected and persistentVolumeClaim are");
+                "downwardAPI, projected, persistentVolumeClaim and ephemeral are");
   }
   return plan;
 }

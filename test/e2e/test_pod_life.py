@@ -181,6 +181,20 @@ def test_a_claim_is_a_directory_that_outlives_pods_and_goes_with_the_claim(home)
     assert not directory.exists()
 
 
+def test_an_ephemeral_volume_goes_with_its_pod(home):
+    template = {"spec": {"accessModes": ["ReadWriteOnce"],
+                         "resources": {"requests": {"storage": "1Gi"}}}}
+    run(home, "brief", {"volumeMounts": [{"name": "own", "mountPath": "/own"}]},
+        volumes=[{"name": "own", "ephemeral": {"volumeClaimTemplate": template}}])
+    wait_ready(home, "brief")
+    tenant(home, "brief", "write", "/own/file", "x")
+    volume = home.get("pvc", "brief-own")["spec"]["volumeName"]
+    assert (home.data_dir / "volumes" / volume / "file").is_file()
+    home.kubectl("delete", "pod", "brief", "--grace-period=1")
+    for kind, name in (("pvc", "brief-own"), ("pv", volume)):
+        wait_until(lambda: is_gone(home, kind, name), 20, f"{kind} {name} is gone")
+
+
 STATIC = """
 apiVersion: v1
 kind: PersistentVolume
