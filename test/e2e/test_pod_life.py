@@ -266,6 +266,25 @@ def test_a_sidecar_starts_before_the_work_and_ends_after_it(home):
     wait_until(lambda: not is_ready(home, "both"), 20, "the pod is as ready as its sidecar")
 
 
+def test_a_new_agent_goes_on_where_the_old_one_was(home):
+    home.kubectl("apply", "-f", "-", stdin=CONFIG % ("red", "one"))
+    beside = {"name": "beside", "image": "tenant:latest", "restartPolicy": "Always",
+              "args": ["serve", "8090", "8490", SICK]}
+    run(home, "stays", {"volumeMounts": [{"name": "settings", "mountPath": "/settings"}]},
+        volumes=[{"name": "settings", "configMap": {"name": "settings"}}],
+        initContainers=[beside])
+    wait_ready(home, "stays")
+    before = {name: each["containerID"] for name, each in statuses(home, "stays").items()}
+    killed = home.kill_role("control")
+    wait_until(lambda: home.role_pid("control") != killed and home.is_ready(), 20, "a new control")
+    home.kubectl("apply", "-f", "-", stdin=CONFIG % ("blue", "two"))
+    wait_until(lambda: tenant(home, "stays", "cat", "/settings/colour") == "blue", 20,
+               "volumes follow again")
+    assert before == {name: each["containerID"] for name, each in statuses(home, "stays").items()}
+    home.kubectl("delete", "pod", "stays", "--grace-period=1")
+    home.kubectl("delete", "configmap/settings", "secret/hidden")
+
+
 def test_hooks_run_before_and_after(home):
     write = lambda *words: {"exec": {"command": ["/tenant", "write", *words]}}
     run(home, "hooked", {"lifecycle": {"postStart": write("/life/begun", "yes"),
