@@ -151,6 +151,7 @@ json::object daemon_status(const json::object& set, const std::vector<DaemonNode
 
 DaemonSetController::DaemonSetController(Shared& shared)
     : shared_(shared),
+      ending_(shared),
       history_(shared, shared.daemon_sets, kRevisionLabel),
       queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
@@ -228,6 +229,13 @@ rt::Task<ApiResult<std::vector<NodePods>>> DaemonSetController::claim_pods(Objec
 rt::Task<ApiResult<void>> DaemonSetController::advance(ObjectPtr set, ObjectPtr revision,
                                                        std::vector<NodePods> nodes,
                                                        std::vector<DaemonNode> view) {
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (std::size_t j = 0; j < nodes[i].pods.size(); ++j) {
+      const ObjectPtr& pod = nodes[i].pods[j];
+      if (ending_.contains(*pod)) view[i].pods[j].state = DaemonState::ending;
+      if (ending_.is_unanswered(*pod)) CO_TRY_VOID(co_await end_pod(set, pod));
+    }
+  }
   const auto wanted = std::ranges::count_if(view, &DaemonNode::wanted);
   DaemonSteps steps = next_steps(daemon_strategy(*set, wanted), view);
   steps.create.resize(std::min(steps.create.size(), burst_max));
@@ -241,9 +249,16 @@ rt::Task<ApiResult<void>> DaemonSetController::advance(ObjectPtr set, ObjectPtr 
         daemon_pod(*set, pod_template, hash_of(*revision), kube::name_of(*nodes[i].node))));
   }
   for (const DaemonVictim& victim : steps.remove) {
-    tasks.push_back(delete_pod(shared_, set, nodes[victim.node].pods[victim.pod]));
+    tasks.push_back(end_pod(set, nodes[victim.node].pods[victim.pod]));
   }
   co_return first_failure(co_await rt::all(shared_.loop, std::move(tasks)));
+}
+
+rt::Task<ApiResult<void>> DaemonSetController::end_pod(ObjectPtr set, ObjectPtr pod) {
+  ending_.told(*pod);
+  CO_TRY_VOID(co_await delete_pod(shared_, set, pod));
+  ending_.answered(*pod);
+  co_return ApiResult<void>();
 }
 
 }  // namespace tulle::controllers

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "controllers/daemon_rollout.h"
+#include "controllers/ending_pods.h"
 #include "controllers/history.h"
 #include "controllers/shared.h"
 
@@ -43,8 +44,10 @@ class DaemonSetController final {
   rt::Task<ApiResult<std::vector<NodePods>>> claim_pods(ObjectPtr set);
   rt::Task<ApiResult<void>> advance(ObjectPtr set, ObjectPtr revision, std::vector<NodePods> nodes,
                                     std::vector<DaemonNode> view);
+  rt::Task<ApiResult<void>> end_pod(ObjectPtr set, ObjectPtr pod);
 
   Shared& shared_;
+  EndingPods ending_;
   History history_;
   kubeclient::WorkQueue queue_;
   kubeclient::Reconcile reconcile_;

@@ -47,6 +47,7 @@ SetSize size_of(const json::object& set) {
 
 std::vector<SetSize> sizes_of(const std::vector<ObjectPtr>& sets) {
   std::vector<SetSize> sizes;
+  sizes.reserve(sets.size());
   for (const ObjectPtr& set : sets) sizes.push_back(size_of(*set));
   return sizes;
 }
@@ -273,6 +274,7 @@ rt::Task<ApiResult<void>> DeploymentController::follow_scale(ObjectPtr deploymen
     co_return ApiResult<void>();
   }
   std::vector<std::int64_t> sizes;
+  sizes.reserve(active.size());
   for (ObjectPtr* set : active) sizes.push_back(replicas_of(**set));
   const auto next = proportional_sizes(wanted, sizes, surge_of(*deployment));
   for (std::size_t i = 0; i < active.size(); ++i) {

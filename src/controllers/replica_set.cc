@@ -127,6 +127,7 @@ rt::Task<ApiResult<std::vector<ObjectPtr>>> ReplicaSetController::claim_pods(Obj
 
 rt::Task<ApiResult<void>> ReplicaSetController::create_pods(ObjectPtr set, std::size_t count) {
   std::vector<rt::Task<ApiResult<void>>> tasks;
+  tasks.reserve(count);
   for (std::size_t i = 0; i < count; ++i) tasks.push_back(create_pod(set));
   const auto outcomes = co_await rt::all(shared_.loop, std::move(tasks));
   co_return first_failure(outcomes);
@@ -143,6 +144,7 @@ rt::Task<ApiResult<void>> ReplicaSetController::delete_pods(ObjectPtr set,
                                                             std::size_t count) {
   sort_victims_first(pods);
   std::vector<rt::Task<ApiResult<void>>> tasks;
+  tasks.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     ending_.insert(std::string(kube::uid_of(*pods[i])));
     tasks.push_back(delete_pod(set, pods[i]));

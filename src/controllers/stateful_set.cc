@@ -105,6 +105,7 @@ json::object stateful_status(const json::object& set, const std::vector<ObjectPt
 
 StatefulSetController::StatefulSetController(Shared& shared)
     : shared_(shared),
+      ending_(shared),
       history_(shared, shared.stateful_sets, kHashLabel),
       queue_(shared.loop),
       reconcile_([this](NamespacedName key) { return reconcile(std::move(key)); }) {
@@ -178,7 +179,8 @@ StatefulView StatefulSetController::view_of(const json::object& set, const State
     std::vector<Replica> replicas;
     replicas.reserve(from.size());
     for (const ObjectPtr& pod : from) {
-      replicas.push_back({.state = state_of(pod, min_ready, now),
+      const bool ending = pod && ending_.contains(*pod);
+      replicas.push_back({.state = ending ? ReplicaState::ending : state_of(pod, min_ready, now),
                           .updated = pod && kube::label_of(*pod, kRevisionLabel) == newest});
     }
     return replicas;
@@ -192,9 +194,9 @@ rt::Task<ApiResult<void>> StatefulSetController::advance(ObjectPtr set,
                                                          std::vector<ObjectPtr> revisions,
                                                          StatefulPods pods) {
   for (const ObjectPtr& pod : pods.replicas) {
-    if (pod) CO_TRY_VOID(co_await keep_claims(set, pod, false));
+    if (pod) CO_TRY_VOID(co_await tend(set, pod, false));
   }
-  for (const ObjectPtr& pod : pods.condemned) CO_TRY_VOID(co_await keep_claims(set, pod, true));
+  for (const ObjectPtr& pod : pods.condemned) CO_TRY_VOID(co_await tend(set, pod, true));
   const StatefulRevisions names = names_of(*set, revisions);
   const auto current = std::ranges::find_if(revisions, [&names](const ObjectPtr& revision) {
     return kube::name_of(*revision) == names.current;
@@ -237,7 +239,9 @@ rt::Task<ApiResult<void>> StatefulSetController::create_pod(ObjectPtr set, Objec
 }
 
 rt::Task<ApiResult<void>> StatefulSetController::delete_pod(ObjectPtr set, ObjectPtr pod) {
+  ending_.told(*pod);
   const ApiResult<void> outcome = co_await remove(shared_, kubeclient::kPods, pod);
+  if (outcome) ending_.answered(*pod);
   say(*set, "delete", fmt::format("Pod {}", kube::name_of(*pod)), outcome);
   co_return outcome;
 }
@@ -269,10 +273,11 @@ rt::Task<ApiResult<bool>> StatefulSetController::create_claims(ObjectPtr set,
   co_return all;
 }
 
-// The claims of a pod that is there: they belong to whom the retention policy says, and one that a
-// pod waits for is made again.
-rt::Task<ApiResult<void>> StatefulSetController::keep_claims(ObjectPtr set, ObjectPtr pod,
-                                                             bool condemned) {
+// What a pod that is there is due: its claims belong to whom the retention policy says, and one
+// that it waits for is made again. If it may not have heard that it has to go, it is told so.
+rt::Task<ApiResult<void>> StatefulSetController::tend(ObjectPtr set, ObjectPtr pod,
+                                                      bool condemned) {
+  if (ending_.is_unanswered(*pod)) CO_TRY_VOID(co_await delete_pod(set, pod));
   const auto ordinal = ordinal_in(kube::name_of(*pod), *set);
   if (!ordinal) co_return ApiResult<void>();
   for (const json::object& claim : claims_of(*set, *ordinal)) {

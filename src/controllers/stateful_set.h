@@ -4,6 +4,7 @@
 // of a name until the old one is really gone.
 #pragma once
 
+#include "controllers/ending_pods.h"
 #include "controllers/history.h"
 #include "controllers/shared.h"
 #include "controllers/stateful_rollout.h"
@@ -58,12 +59,13 @@ class StatefulSetController final {
   rt::Task<ApiResult<void>> create_pod(ObjectPtr set, ObjectPtr revision, std::int64_t ordinal);
   rt::Task<ApiResult<void>> delete_pod(ObjectPtr set, ObjectPtr pod);
   rt::Task<ApiResult<bool>> create_claims(ObjectPtr set, std::int64_t ordinal);
-  rt::Task<ApiResult<void>> keep_claims(ObjectPtr set, ObjectPtr pod, bool condemned);
+  rt::Task<ApiResult<void>> tend(ObjectPtr set, ObjectPtr pod, bool condemned);
   void enqueue_by_name(const json::object& pod);
   void say(const json::object& set, std::string_view verb, std::string_view what,
            const ApiResult<void>& outcome);
 
   Shared& shared_;
+  EndingPods ending_;
   History history_;
   kubeclient::WorkQueue queue_;
   kubeclient::Reconcile reconcile_;
