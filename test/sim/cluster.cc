@@ -1,11 +1,12 @@
 #include "cluster.h"
 
 #include "http/client_connection.h"
-#include "kubeclient/resources.h"
 #include "rt/combine.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cstdlib>
 
 namespace tulle::sim {
 
@@ -33,6 +34,27 @@ apiserver::ApiServer::Options server_options() {
           .server_address = "127.0.0.1:6443"};
 }
 
+std::int64_t integer(const json::object& object, std::string_view path) {
+  return kube::integer_at(object, path);
+}
+
+// With one container that serves.
+json::object workload(std::string_view kind, std::string_view name) {
+  const json::object labels{{"app", name}};
+  const json::object container{
+      {"name", "main"},
+      {"image", "main:1"},
+      {"ports", json::array{json::object{{"containerPort", Kubelet::kPort}}}}};
+  return {{"apiVersion", "apps/v1"},
+          {"kind", kind},
+          {"metadata", {{"name", name}, {"namespace", Cluster::kNamespace}}},
+          {"spec",
+           {{"selector", {{"matchLabels", labels}}},
+            {"template",
+             {{"metadata", {{"labels", labels}}},
+              {"spec", {{"containers", json::array{container}}}}}}}}};
+}
+
 // "web" of pod "web-5d9c-abcde", by its label.
 std::string_view app_of(const json::object& pod) { return kube::label_of(pod, "app"); }
 
@@ -46,7 +68,6 @@ Cluster::Cluster(std::uint64_t seed)
       node_client_(loop, local, Random(random.next()), {}),
       mesh_client_(loop, local, Random(random.next()), {}),
       worker_(loop, network, Random(random.next()), metrics_, {}),
-      manager(loop, controllers_client, Random(random.next()), {}),
       kubelet(loop, network, node_client_, Random(random.next()),
               {.trace = [this](const std::string& what) { trace(what); },
                .pods_changed = [this] { check_limits(); },
@@ -60,7 +81,7 @@ rt::Task<void> Cluster::start() {
   json::object space{
       {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}};
   if (!co_await local.create(kubeclient::kNamespaces, std::move(space))) fail("no namespace");
-  manager.start();
+  restart_controllers();
   kubelet.start();
   source_ = std::make_unique<app::SnapshotSource>(
       loop, mesh_client_, random, mesh::Networks{}, compile::Place{},
@@ -89,79 +110,122 @@ rt::Task<void> Cluster::until(std::string what, std::function<bool()> condition,
   trace(what);
 }
 
-rt::Task<void> Cluster::rolled_out(std::string name) {
+void Cluster::restart_controllers() {
+  trace("controllers start");
+  manager.reset();
+  manager.emplace(loop, controllers_client, Random(random.next()), controllers::ManagerOptions());
+  manager->start();
+}
+
+rt::Task<void> Cluster::until_status(kubeclient::Resource resource, std::string name,
+                                     std::function<bool(const json::object&)> is_done) {
   const Instant deadline = loop.now() + 2min;
   for (;;) {
-    const auto read = co_await local.get(kubeclient::kDeployments, in_namespace(name));
-    if (read) {
-      const json::object& deployment = **read;
-      const auto status = [&deployment](std::string_view field) {
-        return kube::integer_at(deployment, "status." + std::string(field));
-      };
-      const std::int64_t wanted = kube::integer_at(deployment, "spec.replicas");
-      if (status("observedGeneration") == kube::generation_of(deployment) &&
-          status("replicas") == wanted && status("updatedReplicas") == wanted &&
-          status("availableReplicas") == wanted) {
-        break;
-      }
-      if (loop.now() > deadline) {
-        fail("deployment " + name + " does not come to its end: " +
-             json::serialize(kube::object_at(deployment, "status")));
-        co_return;
-      }
+    const auto read = co_await local.get(resource, in_namespace(name));
+    if (read && integer(**read, "status.observedGeneration") == kube::generation_of(**read) &&
+        is_done(**read)) {
+      break;
+    }
+    if (read && loop.now() > deadline) {
+      fail(fmt::format("{}/{} does not come to its end: {}", resource.plural, name,
+                       json::serialize(kube::object_at(**read, "status"))));
+      co_return;
     }
     co_await rt::sleep(loop, 10ms);
   }
   trace("rolled out " + name);
 }
 
-rt::Task<void> Cluster::create_deployment(std::string name, std::int64_t replicas) {
-  const json::object labels{{"app", name}};
-  json::object deployment{
-      {"apiVersion", "apps/v1"},
-      {"kind", "Deployment"},
-      {"metadata", {{"name", name}, {"namespace", kNamespace}}},
-      {"spec",
-       {{"replicas", replicas},
-        {"selector", {{"matchLabels", labels}}},
-        {"template",
-         {{"metadata", {{"labels", labels}}},
-          {"spec",
-           {{"containers",
-             json::array{json::object{
-                 {"name", "main"},
-                 {"image", "main:1"},
-                 {"ports", json::array{json::object{{"containerPort", Kubelet::kPort}}}}}}}}}}}}}};
-  const auto made = co_await local.create(kubeclient::kDeployments, std::move(deployment));
+rt::Task<void> Cluster::rolled_out(std::string name) {
+  return until_status(kubeclient::kDeployments, std::move(name), [](const json::object& object) {
+    const std::int64_t wanted = integer(object, "spec.replicas");
+    return integer(object, "status.replicas") == wanted &&
+           integer(object, "status.updatedReplicas") == wanted &&
+           integer(object, "status.availableReplicas") == wanted;
+  });
+}
+
+rt::Task<void> Cluster::set_rolled_out(std::string name) {
+  return until_status(kubeclient::kStatefulSets, std::move(name), [](const json::object& object) {
+    const std::int64_t wanted = integer(object, "spec.replicas");
+    return integer(object, "status.replicas") == wanted &&
+           integer(object, "status.updatedReplicas") == wanted &&
+           integer(object, "status.availableReplicas") == wanted &&
+           kube::string_at(object, "status.currentRevision") ==
+               kube::string_at(object, "status.updateRevision");
+  });
+}
+
+rt::Task<void> Cluster::daemons_rolled_out(std::string name) {
+  return until_status(kubeclient::kDaemonSets, std::move(name), [](const json::object& object) {
+    const std::int64_t wanted = integer(object, "status.desiredNumberScheduled");
+    return wanted > 0 && integer(object, "status.updatedNumberScheduled") == wanted &&
+           integer(object, "status.numberAvailable") == wanted;
+  });
+}
+
+rt::Task<void> Cluster::create(kubeclient::Resource resource, json::object object) {
+  const std::string name(kube::name_of(object));
+  const auto made = co_await local.create(resource, std::move(object));
   if (!made) fail("creating " + name + ": " + made.error().message);
+}
+
+rt::Task<void> Cluster::create_deployment(std::string name, std::int64_t replicas) {
+  json::object deployment = workload("Deployment", name);
+  kube::set_at(deployment, "spec.replicas", replicas);
+  return create(kubeclient::kDeployments, std::move(deployment));
+}
+
+rt::Task<void> Cluster::create_stateful_set(std::string name, std::int64_t replicas,
+                                            std::string policy) {
+  json::object set = workload("StatefulSet", name);
+  kube::set_at(set, "spec.replicas", replicas);
+  kube::set_at(set, "spec.serviceName", json::string(name));
+  kube::set_at(set, "spec.podManagementPolicy", json::string(policy));
+  kube::set_at(set, "spec.persistentVolumeClaimRetentionPolicy",
+               {{"whenDeleted", "Delete"}, {"whenScaled", "Delete"}});
+  kube::set_at(set, "spec.volumeClaimTemplates",
+               json::array{json::object{{"metadata", {{"name", "data"}}},
+                                        {"spec",
+                                         {{"accessModes", json::array{"ReadWriteOnce"}},
+                                          {"resources", {{"requests", {{"storage", "1Mi"}}}}}}}}});
+  return create(kubeclient::kStatefulSets, std::move(set));
+}
+
+rt::Task<void> Cluster::create_daemon_set(std::string name) {
+  return create(kubeclient::kDaemonSets, workload("DaemonSet", name));
+}
+
+rt::Task<void> Cluster::create_node(std::string name) {
+  return create(kubeclient::kNodes,
+                {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}}}});
 }
 
 rt::Task<void> Cluster::create_service(std::string name) {
-  json::object service{
-      {"apiVersion", "v1"},
-      {"kind", "Service"},
-      {"metadata", {{"name", name}, {"namespace", kNamespace}}},
-      {"spec",
-       {{"selector", {{"app", name}}},
-        {"ports", json::array{json::object{{"port", 80}, {"targetPort", Kubelet::kPort}}}}}}};
-  const auto made = co_await local.create(kubeclient::kServices, std::move(service));
-  if (!made) fail("creating " + name + ": " + made.error().message);
+  return create(
+      kubeclient::kServices,
+      {{"apiVersion", "v1"},
+       {"kind", "Service"},
+       {"metadata", {{"name", name}, {"namespace", kNamespace}}},
+       {"spec",
+        {{"selector", {{"app", name}}},
+         {"ports", json::array{json::object{{"port", 80}, {"targetPort", Kubelet::kPort}}}}}}});
 }
 
-rt::Task<void> Cluster::change(std::string deployment, json::value spec) {
-  trace("change " + deployment + " " + json::serialize(spec));
+rt::Task<void> Cluster::change(kubeclient::Resource resource, std::string name, json::value spec) {
+  trace("change " + name + " " + json::serialize(spec));
   json::object patch{{"spec", std::move(spec)}};
-  const auto made = co_await local.patch(kubeclient::kDeployments, in_namespace(deployment),
-                                         kubeclient::PatchType::merge, std::move(patch), {});
-  if (!made) fail("changing " + deployment + ": " + made.error().message);
+  const auto made = co_await local.patch(resource, in_namespace(name), kubeclient::PatchType::merge,
+                                         std::move(patch), {});
+  if (!made) fail("changing " + name + ": " + made.error().message);
 }
 
 rt::Task<void> Cluster::scale(std::string deployment, std::int64_t replicas) {
   return change(std::move(deployment), json::object{{"replicas", replicas}});
 }
 
-rt::Task<void> Cluster::roll(std::string deployment, std::string version) {
-  return change(std::move(deployment),
+rt::Task<void> Cluster::roll(kubeclient::Resource resource, std::string name, std::string version) {
+  return change(resource, std::move(name),
                 json::object{{"template", {{"metadata", {{"annotations", {{"v", version}}}}}}}});
 }
 
@@ -275,6 +339,7 @@ void Cluster::note_endpoints() {
 void Cluster::check_limits() {
   std::map<std::string, PodLimits> found;
   for (const auto& [key, pod] : kubelet.pods().objects()) {
+    if (seen_.emplace(kube::uid_of(*pod)).second) check_order(*pod);
     if (kube::is_deleting(*pod)) continue;
     PodLimits& of = found[std::string(app_of(*pod))];
     ++of.pods_max;
@@ -285,6 +350,24 @@ void Cluster::check_limits() {
     if (now.pods_max > limit.pods_max || now.available_min < limit.available_min) {
       fail(fmt::format("{} has {} pods (at most {}), {} available (at least {})", deployment,
                        now.pods_max, limit.pods_max, now.available_min, limit.available_min));
+    }
+  }
+}
+
+// A new pod of a set that comes up in order: all before it are ready. And nobody runs under its
+// name any more.
+void Cluster::check_order(const json::object& pod) {
+  const std::string name(kube::name_of(pod));
+  if (kubelet.serves(kube::key_of(pod))) fail("an earlier " + name + " still runs");
+  const std::string app(app_of(pod));
+  if (!ordered.contains(app)) return;
+  const std::int64_t ordinal = std::strtoll(
+      std::string(kube::label_of(pod, "apps.kubernetes.io/pod-index")).c_str(), nullptr, 10);
+  for (std::int64_t i = 0; i < ordinal; ++i) {
+    const auto before = kubelet.pods().get(
+        {.namespace_ = std::string(kNamespace), .name = fmt::format("{}-{}", app, i)});
+    if (!before || kube::is_deleting(*before) || !kube::is_condition_true(*before, "Ready")) {
+      fail(fmt::format("{} comes while {}-{} is not ready", name, app, i));
     }
   }
 }
@@ -311,11 +394,26 @@ rt::Task<void> Cluster::fail_pods(int count) {
   }
 }
 
+rt::Task<void> Cluster::delete_pods(std::string app, int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await rt::sleep(loop, 50ms + std::chrono::milliseconds(random.below(400)));
+    std::vector<std::string> names;
+    for (const auto& [key, pod] : kubelet.pods().objects()) {
+      if (app_of(*pod) == app) names.push_back(key.name);
+    }
+    if (names.empty()) continue;
+    const std::string& name = names[random.below(names.size())];
+    trace("delete " + name);
+    static_cast<void>(co_await local.remove(kubeclient::kPods, in_namespace(name), {}));
+  }
+}
+
 rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
   using namespace kubeclient;
   std::vector<std::string> left;
   for (const Resource& resource :
-       {kDeployments, kReplicaSets, kPods, kServices, kEndpointSlices, kEndpoints, kEvents,
+       {kDeployments, kReplicaSets, kStatefulSets, kDaemonSets, kControllerRevisions,
+        kPersistentVolumeClaims, kPods, kServices, kEndpointSlices, kEndpoints, kEvents,
         kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
     const auto list = co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
     if (!list) continue;

@@ -6,6 +6,7 @@
 #include "apiserver/local_client.h"
 #include "app/snapshot_source.h"
 #include "controllers/manager.h"
+#include "kubeclient/resources.h"
 #include "kubelet.h"
 #include "proxy/worker.h"
 #include "rt/sim_driver.h"
@@ -14,7 +15,9 @@
 
 #include <boost/json.hpp>
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,18 +50,36 @@ class Cluster final {
   // Until the deployment is as its spec says.
   rt::Task<void> rolled_out(std::string name);
 
+  rt::Task<void> set_rolled_out(std::string name);      // of a StatefulSet
+  rt::Task<void> daemons_rolled_out(std::string name);  // of a DaemonSet
+
   rt::Task<void> create_deployment(std::string name, std::int64_t replicas);
   rt::Task<void> create_service(std::string name);
-  // Merges into the deployment's spec.
-  rt::Task<void> change(std::string deployment, boost::json::value spec);
+  // Its claims go with the ordinals.
+  rt::Task<void> create_stateful_set(std::string name, std::int64_t replicas, std::string policy);
+  rt::Task<void> create_daemon_set(std::string name);
+  rt::Task<void> create_node(std::string name);
+  // Merges into the object's spec.
+  rt::Task<void> change(kubeclient::Resource resource, std::string name, boost::json::value spec);
+  rt::Task<void> change(std::string deployment, boost::json::value spec) {
+    return change(kubeclient::kDeployments, std::move(deployment), std::move(spec));
+  }
   rt::Task<void> scale(std::string deployment, std::int64_t replicas);
-  rt::Task<void> roll(std::string deployment, std::string version);
+  rt::Task<void> roll(std::string deployment, std::string version) {
+    return roll(kubeclient::kDeployments, std::move(deployment), std::move(version));
+  }
+  rt::Task<void> roll(kubeclient::Resource resource, std::string name, std::string version);
 
   // Callers of a service: each one request after the other until stop_callers().
   rt::Task<void> start_callers(std::string service, int count);
   void stop_callers() { callers_.cancel(); }
   // Kills and revives `count` times; never more than two pods at once are dead.
   rt::Task<void> fail_pods(int count);
+
+  // Deletes `count` pods of an app, one now and then.
+  rt::Task<void> delete_pods(std::string app, int count);
+  // As if their process had died and come again.
+  void restart_controllers();
 
   // The objects that are still in the namespace, all kinds together.
   rt::Task<std::vector<std::string>> left_in_namespace();
@@ -77,7 +98,9 @@ class Cluster final {
   std::uint64_t trace_hash = 0xcbf29ce484222325;
   std::size_t answered = 0;
   std::size_t excused = 0;                  // failed while nobody could have answered
-  std::map<std::string, PodLimits> limits;  // by deployment; checked with every change of a pod
+  std::map<std::string, PodLimits> limits;  // by app; checked with every change of a pod
+  // StatefulSets of which no pod may come while one of a lower ordinal is not ready.
+  std::set<std::string> ordered;
 
   Random random;
   rt::SimDriver driver;
@@ -95,6 +118,10 @@ class Cluster final {
                                Random random_of_caller);
   rt::Task<void> call(Call& call);
   void check_limits();
+  void check_order(const boost::json::object& pod);
+  rt::Task<void> until_status(kubeclient::Resource resource, std::string name,
+                              std::function<bool(const boost::json::object&)> is_done);
+  rt::Task<void> create(kubeclient::Resource resource, boost::json::object object);
   void note_endpoints();
   void publish(mesh::SnapshotPtr snapshot);
 
@@ -106,10 +133,11 @@ class Cluster final {
   mesh::SnapshotPtr snapshot_;
   std::map<std::string, Instant> nobody_;  // when a service last had nobody to answer
   std::map<std::string, bool> somebody_;
+  std::set<std::string> seen_;  // pods, by uid
   int callers_made_ = 0;
 
  public:
-  controllers::Manager manager;
+  std::optional<controllers::Manager> manager;
   Kubelet kubelet;
 
  private:

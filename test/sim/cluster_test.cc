@@ -122,14 +122,13 @@ TEST(Cluster, the_same_seed_gives_the_same_history) {
   }
 }
 
+constexpr UnreliableClient::Options kFaults{
+    .latency_max = 10ms, .unavailable = 5, .lost_answers = 5, .conflicts = 10, .lost_watches = 5};
+
 // The controllers over a server that fails, loses answers and drops watches.
 rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.start();
-  cluster.controllers_client.set_options({.latency_max = 10ms,
-                                          .unavailable = 5,
-                                          .lost_answers = 5,
-                                          .conflicts = 10,
-                                          .lost_watches = 5});
+  cluster.controllers_client.set_options(kFaults);
   co_await cluster.create_deployment("hello", 4);
   co_await cluster.create_deployment("world", 2);
   co_await cluster.create_service("hello");
@@ -146,11 +145,7 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.until("just the right pods are there", [&cluster] {
     return cluster.pods_of("hello") == 7 && cluster.pods_of("world") == 0;
   });
-  cluster.controllers_client.set_options({.latency_max = 10ms,
-                                          .unavailable = 5,
-                                          .lost_answers = 5,
-                                          .conflicts = 10,
-                                          .lost_watches = 5});
+  cluster.controllers_client.set_options(kFaults);
   co_await nothing_is_left(cluster);
 }
 
@@ -158,6 +153,95 @@ TEST(Controllers, come_to_the_wanted_state_over_an_unreliable_client) {
   for (const std::uint64_t seed : seeds(12, {228})) {
     Cluster cluster(seed);
     cluster.run(life_with_faults(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// A set that comes up, rolls, changes its mind half-way, and grows and shrinks, in order all the
+// time; then one that does so in parallel while its pods are killed and deleted.
+rt::Task<void> life_of_a_stateful_set(Cluster& cluster) {
+  using kubeclient::kStatefulSets;
+  co_await cluster.start();
+  cluster.controllers_client.set_options(kFaults);
+  cluster.ordered = {"db"};
+  co_await cluster.create_stateful_set("db", 3, "OrderedReady");
+  co_await cluster.set_rolled_out("db");
+  cluster.limits["db"] = {.pods_max = 3, .available_min = 2};
+  co_await cluster.roll(kStatefulSets, "db", "2");
+  co_await cluster.set_rolled_out("db");
+  co_await cluster.roll(kStatefulSets, "db", "3");
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
+  cluster.restart_controllers();
+  co_await cluster.roll(kStatefulSets, "db", "2");
+  co_await cluster.set_rolled_out("db");
+  cluster.limits.clear();
+  co_await cluster.change(kStatefulSets, "db", {{"replicas", 5}});
+  co_await cluster.set_rolled_out("db");
+  co_await cluster.change(kStatefulSets, "db", {{"replicas", 1}});
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
+  co_await cluster.change(kStatefulSets, "db", {{"replicas", 4}});
+  co_await cluster.set_rolled_out("db");
+
+  cluster.ordered.clear();
+  co_await cluster.create_stateful_set("cache", 4, "Parallel");
+  rt::Scope trouble(cluster.loop);
+  trouble.spawn(cluster.fail_pods(20));
+  trouble.spawn(cluster.delete_pods("cache", 10));
+  trouble.spawn(cluster.delete_pods("db", 10));
+  co_await cluster.roll(kStatefulSets, "db", "4");
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
+  cluster.restart_controllers();
+  co_await cluster.roll(kStatefulSets, "cache", "2");
+  co_await cluster.change(kStatefulSets, "cache", {{"replicas", 2}});
+  co_await trouble.idle();
+  co_await cluster.set_rolled_out("db");
+  co_await cluster.set_rolled_out("cache");
+  co_await nothing_is_left(cluster);
+}
+
+TEST(StatefulSets, keep_their_order_and_come_to_the_wanted_state_whatever_happens) {
+  for (const std::uint64_t seed : seeds(12, {116})) {
+    Cluster cluster(seed);
+    cluster.run(life_of_a_stateful_set(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+rt::Task<void> life_of_a_daemon_set(Cluster& cluster) {
+  using kubeclient::kDaemonSets;
+  co_await cluster.start();
+  cluster.controllers_client.set_options(kFaults);
+  for (const char* node : {"a", "b", "c"}) co_await cluster.create_node(node);
+  co_await cluster.create_daemon_set("agent");
+  co_await cluster.daemons_rolled_out("agent");
+  co_await cluster.roll(kDaemonSets, "agent", "2");
+  co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(1000)));
+  cluster.restart_controllers();
+  co_await cluster.create_node("d");
+  co_await cluster.daemons_rolled_out("agent");
+  co_await cluster.until("each node has its pod",
+                         [&cluster] { return cluster.pods_of("agent") == 4; });
+  cluster.limits["agent"] = {.pods_max = 8, .available_min = 4};
+  co_await cluster.change(
+      kDaemonSets, "agent",
+      {{"updateStrategy", {{"rollingUpdate", {{"maxSurge", 2}, {"maxUnavailable", 0}}}}}});
+  co_await cluster.roll(kDaemonSets, "agent", "3");
+  co_await cluster.daemons_rolled_out("agent");
+  cluster.limits.clear();
+  rt::Scope trouble(cluster.loop);
+  trouble.spawn(cluster.delete_pods("agent", 10));
+  co_await cluster.roll(kDaemonSets, "agent", "2");
+  co_await trouble.idle();
+  co_await cluster.daemons_rolled_out("agent");
+  co_await nothing_is_left(cluster);
+}
+
+TEST(DaemonSets, have_a_pod_on_every_node_whatever_happens) {
+  for (const std::uint64_t seed : seeds(12)) {
+    Cluster cluster(seed);
+    cluster.run(life_of_a_daemon_set(cluster));
     report(cluster, seed);
     if (testing::Test::HasFailure()) return;
   }

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace tulle::sim {
@@ -174,6 +175,7 @@ void Kubelet::publish() {
 
 rt::Task<bool> Kubelet::bind(LifePtr life) {
   while (!life->is_ending()) {
+    if (!kube::string_at(*life->object, "spec.nodeName").empty()) co_return true;
     boost::json::object bound = *life->object;
     kube::set_at(bound, "spec.nodeName", "node-1");
     const auto written = co_await client_.update(kubeclient::kPods, std::move(bound), {});
@@ -208,6 +210,12 @@ bool Kubelet::answers(const IpAddress& address) const {
     if (life->pod && life->pod->address == address) return life->answering;
   }
   return false;
+}
+
+bool Kubelet::serves(const kube::NamespacedName& pod) const {
+  return std::ranges::any_of(lives_, [&pod](const auto& entry) {
+    return entry.second->server && entry.second->key == pod;
+  });
 }
 
 Kubelet::LifePtr Kubelet::any_life(bool answering) {

@@ -37,6 +37,8 @@ class Kubelet final {
   // Whether connections to `address` are taken and answered.
   bool answers(const IpAddress& address) const;
   std::size_t running() const { return lives_.size(); }
+  // Whether a program of this pod, or of one that had its name, is there.
+  bool serves(const kube::NamespacedName& pod) const;
 
   // One that answers stops doing so, or one that does not begins again; false when there is none.
   bool kill_one();
