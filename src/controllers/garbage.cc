@@ -182,15 +182,9 @@ rt::Task<ApiResult<void>> GarbageController::finish_orphan(Tracked& tracked, Obj
   for (const Place& place : places) {
     const ObjectPtr dependent = place.tracked->cache.get(place.key);
     if (!dependent) continue;
-    json::object changed = *dependent;
-    json::array& references = kube::ensure_array(changed, "metadata.ownerReferences");
-    const std::string uid(kube::uid_of(*owner));
-    const auto kept = std::ranges::remove_if(references, [&uid](const json::value& value) {
-      return kube::string_at(kube::object_or_empty(value), "uid") == uid;
-    });
-    references.erase(kept.begin(), kept.end());
     CO_TRY(const ObjectPtr written,
-           co_await shared_.client.update(place.tracked->cache.resource(), std::move(changed), {}));
+           co_await shared_.client.update(place.tracked->cache.resource(),
+                                          without_owner(*dependent, kube::uid_of(*owner)), {}));
     place.tracked->cache.observe(written);
   }
   co_return co_await drop_finalizer(tracked, owner, kOrphan);

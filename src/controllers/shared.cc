@@ -86,24 +86,48 @@ rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, Object
   co_return ApiResult<void>();
 }
 
+json::object without_owner(const json::object& object, std::string_view uid) {
+  json::object changed = object;
+  json::array& references = kube::ensure_array(changed, "metadata.ownerReferences");
+  const auto kept = std::ranges::remove_if(references, [uid](const json::value& value) {
+    return kube::string_at(kube::object_or_empty(value), "uid") == uid;
+  });
+  references.erase(kept.begin(), kept.end());
+  return changed;
+}
+
+namespace {
+
+rt::Task<ApiResult<void>> release(Shared& shared, kubeclient::Cache& cache, ObjectPtr object,
+                                  ObjectPtr owner) {
+  CO_TRY(const ObjectPtr written,
+         co_await shared.client.update(cache.resource(),
+                                       without_owner(*object, kube::uid_of(*owner)), {}));
+  cache.observe(written);
+  co_return ApiResult<void>();
+}
+
+}  // namespace
+
 rt::Task<ApiResult<std::vector<ObjectPtr>>> claim(Shared& shared, kubeclient::Cache& cache,
                                                   ObjectPtr owner, MayAdopt may_adopt) {
   const auto selector =
       kube::Selector::from_label_selector(kube::object_at(*owner, "spec.selector"));
   if (!selector) co_return selector.error();
+  const bool settled = kube::is_deleting(*owner);
   std::vector<ObjectPtr> claimed;
   for (ObjectPtr& object : in_namespace(cache, kube::namespace_of(*owner))) {
-    if (kube::is_controlled_by(*object, kube::uid_of(*owner))) {
+    const bool ours = kube::is_controlled_by(*object, kube::uid_of(*owner));
+    const bool matches = selector->matches(kube::labels_of(*object));
+    if (ours && (matches || settled)) {
       claimed.push_back(std::move(object));
-      continue;
+    } else if (ours) {
+      CO_TRY_VOID(co_await release(shared, cache, object, owner));
+    } else if (matches && !settled && kube::controller_of(*object) == nullptr &&
+               may_adopt(*object, *owner)) {
+      CO_TRY_VOID(co_await adopt(shared, cache, object, owner));
+      if (ObjectPtr now = cache.get(kube::key_of(*object))) claimed.push_back(std::move(now));
     }
-    const bool orphan = kube::controller_of(*object) == nullptr;
-    if (!orphan || kube::is_deleting(*owner) || !selector->matches(kube::labels_of(*object)) ||
-        !may_adopt(*object, *owner)) {
-      continue;
-    }
-    CO_TRY_VOID(co_await adopt(shared, cache, object, owner));
-    if (ObjectPtr adopted = cache.get(kube::key_of(*object))) claimed.push_back(std::move(adopted));
   }
   co_return claimed;
 }

@@ -93,8 +93,12 @@ void put_count(json::object& status, std::string_view field, std::int64_t count)
 rt::Task<ApiResult<void>> adopt(Shared& shared, kubeclient::Cache& cache, ObjectPtr object,
                                 ObjectPtr owner);
 
-// Those of `cache` that `owner` controls, in order of name. On the way an orphan that the owner's
-// selector matches is adopted if `may_adopt` says so, but not by an owner that is being deleted.
+// `object` without its reference to the owner of this uid.
+json::object without_owner(const json::object& object, std::string_view uid);
+
+// Those of `cache` that `owner` controls, in order of name. On the way one that its selector no
+// longer matches is let go, and an orphan that it matches is adopted if `may_adopt` says so. An
+// owner that is being deleted does neither.
 using MayAdopt = bool (*)(const json::object& orphan, const json::object& owner);
 rt::Task<ApiResult<std::vector<ObjectPtr>>> claim(Shared& shared, kubeclient::Cache& cache,
                                                   ObjectPtr owner, MayAdopt may_adopt);

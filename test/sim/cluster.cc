@@ -408,6 +408,23 @@ rt::Task<void> Cluster::delete_pods(std::string app, int count) {
   }
 }
 
+rt::Task<void> Cluster::set_aside(std::string app) {
+  const auto& all = kubelet.pods().objects();
+  const auto one =
+      std::ranges::find_if(all, [&app](const auto& entry) { return app_of(*entry.second) == app; });
+  if (one == all.end()) co_return fail("no pod of " + app);
+  const kube::NamespacedName key = one->first;
+  trace("set aside " + key.name);
+  const auto made =
+      co_await local.patch(kubeclient::kPods, in_namespace(key.name), kubeclient::PatchType::merge,
+                           json::object{{"metadata", {{"labels", {{"app", "aside"}}}}}}, {});
+  if (!made) co_return fail("setting " + key.name + " aside: " + made.error().message);
+  co_await until("it belongs to nobody", [this, key] {
+    const auto pod = kubelet.pods().get(key);
+    return pod && kube::controller_of(*pod) == nullptr;
+  });
+}
+
 rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
   using namespace kubeclient;
   std::vector<std::string> left;

@@ -78,6 +78,8 @@ class Cluster final {
 
   // Deletes `count` pods of an app, one now and then.
   rt::Task<void> delete_pods(std::string app, int count);
+  // Takes the label from one pod of an app, and waits until its owner has let it go.
+  rt::Task<void> set_aside(std::string app);
   // As if their process had died and come again.
   void restart_controllers();
 

@@ -139,6 +139,7 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(3000)));
   co_await cluster.roll("hello", "3");
   co_await cluster.scale("world", 0);
+  co_await cluster.set_aside("hello");
   co_await cluster.rolled_out("hello");
   co_await cluster.rolled_out("world");
   cluster.controllers_client.set_options({});
