@@ -40,19 +40,20 @@ struct CronSchedule::Bounds {
   int min = 0;
   int max = 0;
   std::span<const std::string_view> names = {};  // of `min` and what follows
+  int max_named = max;                           // beyond what a star stands for
 
-  Result<int> number(std::string_view text, std::string_view expression) const {
+  Result<int> number(std::string_view text) const {
     const auto name = std::ranges::find(names, to_lower(text));
     if (name != names.end()) return min + static_cast<int>(name - names.begin());
     int found = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), found);
     if (error != std::errc{} || end != text.data() + text.size()) {
       return bad(fmt::format(
-          "failed to parse int from {}: strconv.Atoi: parsing \"{}\": {}", expression, text,
+          "failed to parse int from {}: strconv.Atoi: parsing \"{}\": {}", text, text,
           error == std::errc::result_out_of_range ? "value out of range" : "invalid syntax"));
     }
     if (found < 0) {
-      return bad(fmt::format("negative number ({}) not allowed: {}", found, expression));
+      return bad(fmt::format("negative number ({}) not allowed: {}", found, text));
     }
     return found;
   }
@@ -73,25 +74,26 @@ Result<CronSchedule::Field> CronSchedule::parse_range(std::string_view text, con
   int last = bounds.max;
   bool any = low == "*" || low == "?";
   if (!any) {
-    TRY(first, bounds.number(low, text));
+    TRY(first, bounds.number(low));
     last = first;
     if (!single) {
-      TRY(last, bounds.number(high, text));
+      TRY(last, bounds.number(high));
     } else if (stepped) {
       last = std::max(first, bounds.max);
     }
   }
   int step = 1;
   if (stepped) {
-    TRY(step, Bounds().number(rest, text));
+    TRY(step, Bounds().number(rest));
     any = any && step <= 1;
   }
   if (first < bounds.min) {
     return bad(
         fmt::format("beginning of range ({}) below minimum ({}): {}", first, bounds.min, text));
   }
-  if (last > bounds.max) {
-    return bad(fmt::format("end of range ({}) above maximum ({}): {}", last, bounds.max, text));
+  if (last > bounds.max_named) {
+    return bad(
+        fmt::format("end of range ({}) above maximum ({}): {}", last, bounds.max_named, text));
   }
   if (first > last) {
     return bad(
@@ -155,7 +157,8 @@ Result<CronSchedule> CronSchedule::parse(std::string_view text) {
   TRY(schedule.hours_, parse_field(fields[1], {.min = 0, .max = 23}));
   TRY(schedule.days_, parse_field(fields[2], {.min = 1, .max = 31}));
   TRY(schedule.months_, parse_field(fields[3], {.min = 1, .max = 12, .names = kMonths}));
-  TRY(schedule.weekdays_, parse_field(fields[4], {.min = 0, .max = 7, .names = kWeekdays}));
+  TRY(schedule.weekdays_,
+      parse_field(fields[4], {.min = 0, .max = 6, .names = kWeekdays, .max_named = 7}));
   if (schedule.weekdays_.has(7)) schedule.weekdays_.numbers |= 1;
   return schedule;
 }

@@ -37,6 +37,8 @@ TEST(CronSchedule, is_due_when_all_its_fields_say_so) {
       {"0 0 * * 0", "2030-01-01T00:00:00Z", "2030-01-06T00:00:00Z"},
       {"0 0 * * 7", "2030-01-01T00:00:00Z", "2030-01-06T00:00:00Z"},
       {"0 0 * * sat-7", "2030-01-06T00:00:00Z", "2030-01-12T00:00:00Z"},
+      {"0 0 * * 6/1", "2030-01-01T00:00:00Z", "2030-01-05T00:00:00Z"},
+      {"0 0 * * 6/1", "2030-01-05T00:00:00Z", "2030-01-12T00:00:00Z"},
       // Of two fields for the day either will do, unless one is a star.
       {"0 0 15 * fri", "2030-01-01T00:00:00Z", "2030-01-04T00:00:00Z"},
       {"0 0 15 * fri", "2030-01-11T00:00:00Z", "2030-01-15T00:00:00Z"},
@@ -126,8 +128,7 @@ TEST(CronSchedule, says_what_is_wrong_with_other_text) {
       {"* * * *", "expected exactly 5 fields, found 4: [* * * *]"},
       {"error schedule", "expected exactly 5 fields, found 2: [error schedule]"},
       {"x * * * *", R"(failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax)"},
-      {"* * * * mon-x",
-       R"(failed to parse int from mon-x: strconv.Atoi: parsing "x": invalid syntax)"},
+      {"* * * * mon-x", R"(failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax)"},
       {"60 * * * *", "end of range (60) above maximum (59): 60"},
       {"* 24 * * *", "end of range (24) above maximum (23): 24"},
       {"* * 0 * *", "beginning of range (0) below minimum (1): 0"},
