@@ -7,6 +7,8 @@
 #include "controllers/endpoints.h"
 #include "controllers/front_door.h"
 #include "controllers/garbage.h"
+#include "controllers/job.h"
+#include "controllers/job_expiry.h"
 #include "controllers/namespaces.h"
 #include "controllers/quota.h"
 #include "controllers/replica_set.h"
@@ -73,6 +75,8 @@ struct Manager::Parts {
     tasks.spawn(disruption_controller.run());
     tasks.spawn(stateful_set_controller.run());
     tasks.spawn(daemon_set_controller.run());
+    tasks.spawn(job_controller.run());
+    tasks.spawn(job_expiry_controller.run());
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
@@ -90,6 +94,8 @@ struct Manager::Parts {
   DisruptionController disruption_controller{shared};
   StatefulSetController stateful_set_controller{shared};
   DaemonSetController daemon_set_controller{shared};
+  JobController job_controller{shared};
+  JobExpiryController job_expiry_controller{shared};
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};
