@@ -1,6 +1,7 @@
 #include "controllers/manager.h"
 
 #include "controllers/autoscaler.h"
+#include "controllers/cron_job.h"
 #include "controllers/daemon_set.h"
 #include "controllers/deployment.h"
 #include "controllers/disruption.h"
@@ -77,6 +78,7 @@ struct Manager::Parts {
     tasks.spawn(daemon_set_controller.run());
     tasks.spawn(job_controller.run());
     tasks.spawn(job_expiry_controller.run());
+    tasks.spawn(cron_job_controller.run());
     tasks.spawn(endpoints_controller.run());
     tasks.spawn(garbage_controller.run());
     tasks.spawn(namespace_controller.run());
@@ -96,6 +98,7 @@ struct Manager::Parts {
   DaemonSetController daemon_set_controller{shared};
   JobController job_controller{shared};
   JobExpiryController job_expiry_controller{shared};
+  CronJobController cron_job_controller{shared};
   EndpointsController endpoints_controller{shared};
   TrafficPolicyController traffic_policy_controller{shared};
   GarbageController garbage_controller{shared};
