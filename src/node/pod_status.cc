@@ -68,6 +68,10 @@ bool over(const ContainerView& view, std::string_view policy) {
 }
 
 std::string_view phase_of(const json::object& pod, const PodView& view) {
+  if (view.failure) return "Failed";
+  if (view.ended) {
+    return std::ranges::all_of(view.containers, succeeded) ? "Succeeded" : "Failed";
+  }
   const std::string_view policy = kube::string_at(pod, "spec.restartPolicy", "Always");
   const bool init_failed = std::ranges::any_of(view.init_containers, [&](const auto& each) {
     return !each.sidecar && each.phase == Phase::terminated && !succeeded(each) &&
@@ -129,8 +133,8 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
   unready += main_unready;
   std::string reason;
   std::string message;
-  if (complete) {
-    reason = "PodCompleted";
+  if (is_final_phase(phase)) {
+    reason = complete ? "PodCompleted" : "PodFailed";
   } else if (!unready.empty()) {
     reason = "ContainersNotReady";
     message = fmt::format("containers with unready status: [{}]", unready);
@@ -159,6 +163,8 @@ json::array statuses(const std::vector<ContainerView>& views) {
 
 }  // namespace
 
+bool is_final_phase(std::string_view phase) { return phase == "Succeeded" || phase == "Failed"; }
+
 json::object make_pod_status(const json::object& pod, const PodView& view, kube::Time now) {
   json::object changed{{"spec", kube::object_at(pod, "spec")},
                        {"status", kube::object_at(pod, "status")}};
@@ -166,6 +172,10 @@ json::object make_pod_status(const json::object& pod, const PodView& view, kube:
   set_conditions(changed, view, phase, now);
   json::object& status = kube::ensure_object(changed, "status");
   status["phase"] = phase;
+  if (view.failure) {
+    status["reason"] = view.failure->reason;
+    status["message"] = view.failure->message;
+  }
   status["hostIP"] = view.host_address;
   status["hostIPs"] = json::array{json::object{{"ip", view.host_address}}};
   if (!view.address.empty()) {

@@ -6,10 +6,18 @@
 
 #include <boost/json/fwd.hpp>
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tulle::node {
+
+// Why the node has put an end to a pod.
+struct PodFailure {
+  std::string reason;  // "DeadlineExceeded"
+  std::string message;
+};
 
 struct PodView {
   std::string address = {};  // empty: none yet
@@ -18,7 +26,13 @@ struct PodView {
   std::vector<ContainerView> init_containers = {};
   std::vector<ContainerView> containers = {};
   std::vector<ContainerView> ephemeral_containers = {};
+  // Nothing of it will run again, whatever its restart policy.
+  bool ended = false;
+  std::optional<PodFailure> failure = std::nullopt;
 };
+
+// Whether the phase is one that a pod does not leave.
+bool is_final_phase(std::string_view phase);
 
 // The status that `pod` is to have: what others put there (conditions of other types above all)
 // stays. A condition's time changes with its status only.

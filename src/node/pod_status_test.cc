@@ -103,6 +103,40 @@ TEST(PodStatus, the_same_view_gives_the_same_status_at_another_time) {
   EXPECT_EQ(make_pod_status(pod, view, kNow + std::chrono::hours(1)), pod["status"]);
 }
 
+TEST(PodStatus, a_pod_that_has_ended_has_a_final_phase_whatever_its_restart_policy) {
+  struct Case {
+    const char* policy;
+    std::vector<ContainerView> init;
+    std::vector<ContainerView> containers;
+    const char* phase;
+  };
+  for (const Case& each : std::vector<Case>{
+           {"Always", {}, {ended(0)}, "Succeeded"},
+           {"Always", {}, {ended(0), ended(143)}, "Failed"},
+           {"OnFailure", {}, {ended(143)}, "Failed"},
+           {"OnFailure", {}, {crashed()}, "Failed"},
+           {"Never", {ended(143)}, {waiting("PodInitializing")}, "Failed"},
+           {"Never", {}, {waiting("ContainerCreating")}, "Failed"},
+       }) {
+    const json::object status = make_pod_status(
+        pod_with(each.policy),
+        {.init_containers = each.init, .containers = each.containers, .ended = true}, kNow);
+    EXPECT_EQ(kube::string_at(status, "phase"), each.phase) << each.policy;
+    EXPECT_TRUE(is_final_phase(each.phase));
+  }
+}
+
+TEST(PodStatus, a_pod_that_the_node_has_ended_says_why) {
+  const PodView view{.containers = {ended(0)},
+                     .failure = PodFailure{.reason = "DeadlineExceeded", .message = "too long"}};
+  json::object pod = pod_with("Never");
+  pod["status"] = make_pod_status(pod, view, kNow);
+  EXPECT_EQ(kube::string_at(pod, "status.phase"), "Failed");
+  EXPECT_EQ(kube::string_at(pod, "status.reason"), "DeadlineExceeded");
+  EXPECT_EQ(kube::string_at(pod, "status.message"), "too long");
+  EXPECT_EQ(kube::string_at(*kube::find_condition(pod, "Ready"), "reason"), "PodFailed");
+}
+
 TEST(PodStatus, a_readiness_gate_is_waited_for) {
   json::object pod = pod_with("Always");
   kube::ensure_array(pod, "spec.readinessGates")

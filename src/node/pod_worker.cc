@@ -54,10 +54,11 @@ PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
     : context_(node, place_of(node, *pod), pod),
       mounted_(references_of_volumes(*pod)),
       volumes_stale_(node.loop),
+      leaving_(node.loop),
+      deadline_changed_(node.loop),
       ephemeral_(context_),
       scope_(node.loop) {
-  const std::string_view phase = string_at(*pod, "status.phase");
-  over_ = phase == "Succeeded" || phase == "Failed";
+  over_ = is_final_phase(string_at(*pod, "status.phase"));
   started_at_ = string_at(*pod, "status.startTime");
   if (started_at_.empty()) started_at_ = kube::format_time(api_now(node.loop));
   for (const json::value& each : kube::array_at(*pod, "spec.initContainers")) {
@@ -107,6 +108,7 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
     refresh_volumes();
   }
   if (serves_) ephemeral_.start_new();
+  deadline_changed_.set();
   // Readiness gates and what others write into the status.
   context_.touch();
 }
@@ -125,13 +127,19 @@ void PodWorker::end(PodEnd why, Instant kill_at) {
   const bool first = !std::exchange(context_.ending, true);
   context_.kill_by(kill_at);
   grace_ = std::min(grace_, kill_at - context_.node.loop.now());
-  const bool drains = why == PodEnd::deleted && serves_ && !over_ && grace_ > Duration{};
+  const bool drains = why == PodEnd::deleted && serves_ && !over_ && grace_ > Duration{} &&
+                      !context_.stopping.is_set();
   if (!drains) {
-    context_.stopping.set();
+    stop_for_good();
   } else if (first) {
     scope_.spawn(stop_when_drained());
   }
   context_.touch();
+}
+
+void PodWorker::stop_for_good() {
+  context_.stopping.set();
+  leaving_.set();
 }
 
 // The proxy sends what is new elsewhere, and what is under way comes to its end first, within one
@@ -141,19 +149,52 @@ rt::Task<void> PodWorker::stop_when_drained() {
   co_await rt::race(context_.node.proxy.drained(context_.place.uid), kill_time(context_));
   if (context_.stopping.is_set()) co_return;
   context_.kill_at = context_.node.loop.now() + std::max(grace_, kStopTimeMin);
+  stop_for_good();
+}
+
+// spec.activeDeadlineSeconds: its containers end, the pod stays. It may be set or shortened later.
+rt::Task<void> PodWorker::stop_at_deadline() {
+  rt::Loop& loop = context_.node.loop;
+  const auto started = kube::parse_time(started_at_);
+  for (;;) {
+    deadline_changed_.clear();
+    const json::object& spec = kube::object_at(*context_.pod, "spec");
+    if (!started || !spec.contains("activeDeadlineSeconds")) {
+      co_await deadline_changed_.wait();
+      continue;
+    }
+    const std::chrono::seconds limit(kube::integer_at(spec, "activeDeadlineSeconds"));
+    const Duration left = *started + limit - api_now(loop);
+    if (left <= Duration{}) break;
+    co_await rt::race(deadline_changed_.wait(), rt::until(loop, loop.now() + left));
+  }
+  if (context_.stopping.is_set()) co_return;
+  failure_ = PodFailure{.reason = "DeadlineExceeded",
+                        .message = "Pod was active on the node longer than the specified deadline"};
+  context_.normal("DeadlineExceeded", failure_->message);
+  context_.ending = true;
+  context_.kill_by(loop.now() + std::chrono::seconds(kube::integer_at(
+                                    *context_.pod, "spec.terminationGracePeriodSeconds", 30)));
   context_.stopping.set();
+  context_.touch();
 }
 
 rt::Task<void> PodWorker::run() {
   if (over_) {
-    co_await context_.stopping.wait();
+    co_await leave_network();
+    co_await leaving_.wait();
   } else {
     scope_.spawn(write_statuses());
+    scope_.spawn(stop_at_deadline());
     context_.touch();
     co_await live();
+    ended_ = true;
   }
-  if (end_ == PodEnd::deleted && !over_) (void)co_await write_status();
   scope_.cancel();
+  // The last word: how it ended is counted by others.
+  while (end_ == PodEnd::deleted && !over_ && !co_await write_status()) {
+    co_await rt::sleep(context_.node.loop, kWriteRetry);
+  }
   co_await clean_up();
   if (end_ == PodEnd::deleted) co_await remove_object();
 }
@@ -165,9 +206,13 @@ rt::Task<void> PodWorker::live() {
     ephemeral_.start_new();
     co_await run_containers();
   }
-  // A pod whose containers are done stays until it is deleted.
-  co_await context_.stopping.wait();
+  // What was added to look into it ends with it.
+  context_.kill_by(context_.node.loop.now() + kStopTimeMin);
+  context_.stopping.set();
   co_await ephemeral_.finished();
+  // A pod whose containers are done stays until it is deleted, for its status and its logs.
+  if (!leaving_.is_set()) co_await leave_network();
+  co_await leaving_.wait();
 }
 
 // Returns false when the pod is to end before it is set up.
@@ -319,6 +364,8 @@ PodView PodWorker::view() const {
   for (const auto& each : init_) view.init_containers.push_back(each->view());
   for (const auto& each : containers_) view.containers.push_back(each->view());
   view.ephemeral_containers = ephemeral_.views();
+  view.ended = ended_;
+  view.failure = failure_;
   return view;
 }
 
@@ -372,13 +419,25 @@ rt::Task<bool> PodWorker::write_status() {
   co_return false;
 }
 
-rt::Task<void> PodWorker::clean_up() {
+// Nothing runs in it any more. Its address stays in its status.
+rt::Task<void> PodWorker::leave_network() {
   Node& node = context_.node;
   co_await node.proxy.withdraw(context_.place.uid);
-  const bool had_network = context_.space != nullptr;
+  if (context_.space == nullptr) co_return;
   context_.space.reset();
-  co_await remove_pod_remains(node, context_.place);
-  if (had_network) node.addresses.give_back(context_.address);
+  const auto removed = co_await rt::run_blocking(
+      node.blocking, [place = context_.place] { return remove_pod_network(place.network()); });
+  if (!removed) {
+    log::warn("the network of a pod could not be removed",
+              {{"pod", context_.full_name()}, {"why", removed.error().message}});
+    co_return;
+  }
+  node.addresses.give_back(context_.address);
+}
+
+rt::Task<void> PodWorker::clean_up() {
+  co_await leave_network();
+  co_await remove_pod_remains(context_.node, context_.place);
 }
 
 rt::Task<void> PodWorker::remove_object() {

@@ -9,6 +9,7 @@
 #include "rt/scope.h"
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace tulle::node {
@@ -56,7 +57,9 @@ class PodWorker final {
 
  private:
   rt::Task<void> live();
+  void stop_for_good();
   rt::Task<void> stop_when_drained();
+  rt::Task<void> stop_at_deadline();
   rt::Task<bool> set_up();
   rt::Task<Result<void>> make_network();
   rt::Task<Result<void>> make_files();
@@ -67,6 +70,7 @@ class PodWorker final {
   rt::Task<bool> run_init_containers(rt::Scope& beside, std::vector<ContainerRunner*>& sidecars);
   rt::Task<void> write_statuses();
   rt::Task<bool> write_status();
+  rt::Task<void> leave_network();
   rt::Task<void> clean_up();
   rt::Task<void> remove_object();
   void hold();
@@ -80,6 +84,10 @@ class PodWorker final {
   bool serves_ = false;  // the proxy has it, and containers may run
   bool over_ = false;    // had ended before we came: only its logs are kept
   PodEnd end_ = PodEnd::deleted;
+  rt::Event leaving_;           // it is not to stay when its containers have ended
+  rt::Event deadline_changed_;  // maybe
+  bool ended_ = false;          // its containers have, for good
+  std::optional<PodFailure> failure_;
   std::vector<std::unique_ptr<ContainerRunner>> init_;
   std::vector<std::unique_ptr<ContainerRunner>> containers_;
   EphemeralContainers ephemeral_;
