@@ -212,6 +212,51 @@ rt::Task<void> Cluster::create_service(std::string name) {
          {"ports", json::array{json::object{{"port", 80}, {"targetPort", Kubelet::kPort}}}}}}});
 }
 
+rt::Task<void> Cluster::create_job(std::string name, json::object spec) {
+  spec["template"] = json::object{
+      {"metadata", {{"labels", {{"app", name}}}}},
+      {"spec",
+       {{"restartPolicy", "Never"},
+        {"containers", json::array{json::object{{"name", "main"}, {"image", "main:1"}}}}}}};
+  json::object job{{"apiVersion", "batch/v1"},
+                   {"kind", "Job"},
+                   {"metadata", {{"name", name}, {"namespace", kNamespace}}},
+                   {"spec", std::move(spec)}};
+  return create(kubeclient::kJobs, std::move(job));
+}
+
+rt::Task<json::object> Cluster::finished(std::string job) {
+  const Instant deadline = loop.now() + 20min;
+  json::object status;
+  for (;;) {
+    if (const auto read = co_await local.get(kubeclient::kJobs, in_namespace(job))) {
+      status = kube::object_at(**read, "status");
+      if (kube::is_condition_true(**read, "Complete") ||
+          kube::is_condition_true(**read, "Failed")) {
+        break;
+      }
+    }
+    if (loop.now() > deadline) {
+      fail("job " + job + " does not come to its end: " + json::serialize(status));
+      break;
+    }
+    co_await rt::sleep(loop, 10ms);
+  }
+  trace("finished " + job + " " + json::serialize(status));
+  co_return status;
+}
+
+rt::Task<void> Cluster::delete_pod_of(std::string job) {
+  std::vector<std::string> names;
+  for (const auto& [key, pod] : kubelet.pods().objects()) {
+    if (app_of(*pod) == job && !kube::is_deleting(*pod)) names.push_back(key.name);
+  }
+  if (names.empty()) co_return;
+  const std::string name = names[random.below(names.size())];
+  trace("delete " + name);
+  (void)co_await local.remove(kubeclient::kPods, in_namespace(name), {});
+}
+
 rt::Task<void> Cluster::change(kubeclient::Resource resource, std::string name, json::value spec) {
   trace("change " + name + " " + json::serialize(spec));
   json::object patch{{"spec", std::move(spec)}};
@@ -429,9 +474,9 @@ rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
   using namespace kubeclient;
   std::vector<std::string> left;
   for (const Resource& resource :
-       {kDeployments, kReplicaSets, kStatefulSets, kDaemonSets, kControllerRevisions,
-        kPersistentVolumeClaims, kPods, kServices, kEndpointSlices, kEndpoints, kEvents,
-        kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
+       {kCronJobs, kJobs, kDeployments, kReplicaSets, kStatefulSets, kDaemonSets,
+        kControllerRevisions, kPersistentVolumeClaims, kPods, kServices, kEndpointSlices, kEndpoints,
+        kEvents, kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
     const auto list = co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
     if (!list) continue;
     for (const auto& object : list->items) {

@@ -59,6 +59,12 @@ class Cluster final {
   rt::Task<void> create_stateful_set(std::string name, std::int64_t replicas, std::string policy);
   rt::Task<void> create_daemon_set(std::string name);
   rt::Task<void> create_node(std::string name);
+  // `spec` is put on top of one with a pod that ends.
+  rt::Task<void> create_job(std::string name, boost::json::object spec);
+  // Its status once it is Complete or Failed.
+  rt::Task<boost::json::object> finished(std::string job);
+  // Deletes some pod of the Job's, at random.
+  rt::Task<void> delete_pod_of(std::string job);
   // Merges into the object's spec.
   rt::Task<void> change(kubeclient::Resource resource, std::string name, boost::json::value spec);
   rt::Task<void> change(std::string deployment, boost::json::value spec) {

@@ -13,6 +13,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr UnreliableClient::Options kUnreliable{
+    .latency_max = 10ms, .unavailable = 5, .lost_answers = 5, .conflicts = 10, .lost_watches = 5};
+
 // TULLE_SIM_SEED=n runs that seed alone, TULLE_SIM_TRACE=1 shows what happened. `found` are seeds
 // that once showed a mistake.
 std::vector<std::uint64_t> seeds(std::uint64_t count, std::vector<std::uint64_t> found = {}) {
@@ -122,13 +125,10 @@ TEST(Cluster, the_same_seed_gives_the_same_history) {
   }
 }
 
-constexpr UnreliableClient::Options kFaults{
-    .latency_max = 10ms, .unavailable = 5, .lost_answers = 5, .conflicts = 10, .lost_watches = 5};
-
 // The controllers over a server that fails, loses answers and drops watches.
 rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.start();
-  cluster.controllers_client.set_options(kFaults);
+  cluster.controllers_client.set_options(kUnreliable);
   co_await cluster.create_deployment("hello", 4);
   co_await cluster.create_deployment("world", 2);
   co_await cluster.create_service("hello");
@@ -146,7 +146,7 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
   co_await cluster.until("just the right pods are there", [&cluster] {
     return cluster.pods_of("hello") == 7 && cluster.pods_of("world") == 0;
   });
-  cluster.controllers_client.set_options(kFaults);
+  cluster.controllers_client.set_options(kUnreliable);
   co_await nothing_is_left(cluster);
 }
 
@@ -164,7 +164,7 @@ TEST(Controllers, come_to_the_wanted_state_over_an_unreliable_client) {
 rt::Task<void> life_of_a_stateful_set(Cluster& cluster) {
   using kubeclient::kStatefulSets;
   co_await cluster.start();
-  cluster.controllers_client.set_options(kFaults);
+  cluster.controllers_client.set_options(kUnreliable);
   cluster.ordered = {"db"};
   co_await cluster.create_stateful_set("db", 3, "OrderedReady");
   co_await cluster.set_rolled_out("db");
@@ -213,7 +213,7 @@ TEST(StatefulSets, keep_their_order_and_come_to_the_wanted_state_whatever_happen
 rt::Task<void> life_of_a_daemon_set(Cluster& cluster) {
   using kubeclient::kDaemonSets;
   co_await cluster.start();
-  cluster.controllers_client.set_options(kFaults);
+  cluster.controllers_client.set_options(kUnreliable);
   for (const char* node : {"a", "b", "c"}) co_await cluster.create_node(node);
   co_await cluster.create_daemon_set("agent");
   co_await cluster.daemons_rolled_out("agent");
@@ -243,6 +243,65 @@ TEST(DaemonSets, have_a_pod_on_every_node_whatever_happens) {
   for (const std::uint64_t seed : seeds(12)) {
     Cluster cluster(seed);
     cluster.run(life_of_a_daemon_set(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+// Jobs whose pods fail or are deleted, over a server that fails as well. A success of a pod that
+// was told to end does not count: so the node may know of more of them than the Job.
+rt::Task<void> life_of_jobs(Cluster& cluster) {
+  co_await cluster.start();
+  cluster.controllers_client.set_options(kUnreliable);
+  cluster.kubelet.set_failures(30);
+  co_await cluster.create_job("plain",
+                              {{"completions", 12}, {"parallelism", 4}, {"backoffLimit", 1000}});
+  const auto plain = co_await cluster.finished("plain");
+  EXPECT_EQ(kube::integer_at({{"status", plain}}, "status.succeeded"), 12);
+  EXPECT_EQ(cluster.kubelet.succeeded(), 12U);
+
+  co_await cluster.create_job("indexed", {{"completions", 9},
+                                          {"parallelism", 5},
+                                          {"completionMode", "Indexed"},
+                                          {"backoffLimit", 1000}});
+  for (int i = 0; i < 4; ++i) {
+    co_await rt::sleep(cluster.loop, std::chrono::milliseconds(cluster.random.below(2000)));
+    co_await cluster.delete_pod_of("indexed");
+  }
+  const auto indexed = co_await cluster.finished("indexed");
+  EXPECT_EQ(kube::integer_at({{"status", indexed}}, "status.succeeded"), 9);
+  EXPECT_EQ(kube::string_at(indexed, "completedIndexes"), "0-8");
+
+  cluster.kubelet.set_failures(100);
+  co_await cluster.create_job("hopeless", {{"parallelism", 1}, {"backoffLimit", 3}});
+  const auto hopeless = co_await cluster.finished("hopeless");
+  EXPECT_EQ(kube::integer_at({{"status", hopeless}}, "status.failed"), 4);
+  for (const auto& status : {plain, indexed, hopeless}) {
+    EXPECT_EQ(*kube::find(status, "uncountedTerminatedPods"), boost::json::object());
+    EXPECT_EQ(kube::integer_at(status, "active"), 0);
+  }
+
+  // Pods that nobody will count are let go.
+  cluster.kubelet.set_hanging(true);
+  co_await cluster.create_job("waited-for", {{"parallelism", 2}});
+  co_await cluster.create_job("left-running", {{"parallelism", 3}});
+  co_await cluster.until("they run", [&cluster] {
+    return cluster.pods_of("waited-for") == 2 && cluster.pods_of("left-running") == 3;
+  });
+  const auto removed = co_await cluster.local.remove(
+      kubeclient::kJobs, {.namespace_ = std::string(Cluster::kNamespace), .name = "waited-for"},
+      {.propagation_policy = "Foreground"});
+  EXPECT_TRUE(removed);
+  co_await cluster.until("its pods have gone",
+                         [&cluster] { return cluster.pods_of("waited-for") == 0; });
+  co_await nothing_is_left(cluster);
+}
+
+TEST(Jobs, count_every_success_once_over_an_unreliable_client) {
+  for (const std::uint64_t seed : seeds(12)) {
+    SCOPED_TRACE(seed);
+    Cluster cluster(seed);
+    cluster.run(life_of_jobs(cluster));
     report(cluster, seed);
     if (testing::Test::HasFailure()) return;
   }

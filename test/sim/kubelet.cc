@@ -39,6 +39,10 @@ struct Kubelet::Life {
         changed(loop) {}
 
   bool is_ending() const { return !object || kube::is_deleting(*object); }
+  bool has_ended() const {
+    const std::string_view phase = kube::string_at(*object, "status.phase");
+    return phase == "Succeeded" || phase == "Failed";
+  }
 
   const std::string uid;
   const kube::NamespacedName key;
@@ -102,7 +106,10 @@ rt::Task<void> Kubelet::wait(Duration least, Duration most) {
 
 rt::Task<void> Kubelet::live(LifePtr life) {
   co_await wait(1ms, 50ms);
-  if (!life->is_ending() && co_await bind(life)) co_await run(life);
+  if (!life->is_ending() && !life->has_ended() && co_await bind(life)) {
+    const bool serves = kube::string_at(*life->object, "spec.restartPolicy", "Always") == "Always";
+    co_await (serves ? run(life) : work(life));
+  }
   co_await end(life);
   lives_.erase(life->uid);
 }
@@ -117,12 +124,24 @@ rt::Task<void> Kubelet::run(LifePtr life) {
     if (life->answering != life->said_ready) {
       co_await wait(20ms, 200ms);
       const bool ready = life->answering;
-      if (life->is_ending() || !co_await say(life, ready)) break;
+      if (life->is_ending() || !co_await say(life, "Running", ready)) break;
       life->said_ready = ready;
       continue;
     }
     co_await life->changed.wait();
   }
+}
+
+// One that is told to end while it works may still come to an end of its own.
+rt::Task<void> Kubelet::work(LifePtr life) {
+  co_await wait(10ms, 100ms);
+  if (life->is_ending() || !co_await say(life, "Running", true)) co_return;
+  if (hanging_) co_return;
+  co_await wait(100ms, 3s);
+  const bool fails = random_.below(100) < failures_;
+  if (!life->object || !co_await say(life, fails ? "Failed" : "Succeeded", false)) co_return;
+  hooks_.trace((fails ? "failed " : "succeeded ") + to_string(life->key));
+  succeeded_ += fails ? 0 : 1;
 }
 
 // Whoever is told to end goes on serving until those who call know.
@@ -187,7 +206,7 @@ rt::Task<bool> Kubelet::bind(LifePtr life) {
 }
 
 // Writes status until it is written; false when the pod is gone.
-rt::Task<bool> Kubelet::say(LifePtr life, bool ready) {
+rt::Task<bool> Kubelet::say(LifePtr life, std::string phase, bool ready) {
   for (;;) {
     const kubeclient::ObjectKey key{.namespace_ = life->key.namespace_, .name = life->key.name};
     const auto read = co_await client_.get(kubeclient::kPods, key);
@@ -195,8 +214,10 @@ rt::Task<bool> Kubelet::say(LifePtr life, bool ready) {
     if (read) {
       if (kube::uid_of(**read) != life->uid) co_return false;
       boost::json::object pod = **read;
-      kube::set_at(pod, "status.phase", "Running");
-      kube::set_at(pod, "status.podIP", boost::json::value(life->pod->address.to_string()));
+      kube::set_at(pod, "status.phase", boost::json::value(phase));
+      if (life->pod) {
+        kube::set_at(pod, "status.podIP", boost::json::value(life->pod->address.to_string()));
+      }
       kube::set_condition(pod, {.type = "Ready", .status = ready ? "True" : "False"},
                           std::chrono::floor<std::chrono::microseconds>(loop_.wall_now()));
       if (co_await client_.update(kubeclient::kPods, std::move(pod), "status")) co_return true;

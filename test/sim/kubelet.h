@@ -1,5 +1,6 @@
 // A node that runs pods as the simulation likes: each becomes ready after a while, serves HTTP at
-// an address of its own, may stop answering, and ends some time after it was told to.
+// an address of its own, may stop answering, and ends some time after it was told to. One that is
+// not always restarted does not serve but ends by itself, well or not.
 #pragma once
 
 #include "http/server.h"
@@ -40,6 +41,13 @@ class Kubelet final {
   // Whether a program of this pod, or of one that had its name, is there.
   bool serves(const kube::NamespacedName& pod) const;
 
+  // How many of a hundred pods that end by themselves fail.
+  void set_failures(std::uint64_t of_a_hundred) { failures_ = of_a_hundred; }
+  // From now on they do not end unless they are told to.
+  void set_hanging(bool hanging) { hanging_ = hanging; }
+  // How many have ended well so far, and the API was told so.
+  std::size_t succeeded() const { return succeeded_; }
+
   // One that answers stops doing so, or one that does not begins again; false when there is none.
   bool kill_one();
   bool revive_one();
@@ -52,11 +60,12 @@ class Kubelet final {
   void see(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
   rt::Task<void> live(LifePtr life);
   rt::Task<void> run(LifePtr life);
+  rt::Task<void> work(LifePtr life);
   rt::Task<void> end(LifePtr life);
   void serve(const LifePtr& life);
   void publish();
   rt::Task<bool> bind(LifePtr life);
-  rt::Task<bool> say(LifePtr life, bool ready);
+  rt::Task<bool> say(LifePtr life, std::string phase, bool ready);
   rt::Task<void> wait(Duration least, Duration most);
   LifePtr any_life(bool answering);
 
@@ -66,6 +75,9 @@ class Kubelet final {
   Random random_;
   const Hooks hooks_;
   kubeclient::Cache pods_;
+  std::uint64_t failures_ = 0;
+  bool hanging_ = false;
+  std::size_t succeeded_ = 0;
   std::uint32_t last_address_ = 1;
   std::map<std::string, LifePtr> lives_;  // by uid
   std::map<IpAddress, std::shared_ptr<const proxy::Pod>> table_;
