@@ -44,7 +44,10 @@ class ProxyRole final {
     TRY(client_, kubeclient::HttpClient::create(loop_, network_, config));
     source_ = std::make_unique<SnapshotSource>(
         loop_, *client_, random_, options_.networks, options_.here,
-        [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
+        [this](const mesh::SnapshotPtr& snapshot, std::vector<kube::Time> change_times) {
+          publish(snapshot);
+          measure_propagation(std::move(change_times));
+        });
     tasks_.spawn(take_pods());
     return {};
   }
@@ -117,6 +120,15 @@ class ProxyRole final {
     for (const auto& worker : workers_) worker->set_snapshot(snapshot);
   }
 
+  // From each of these moments to when every worker has the Snapshot just published.
+  void measure_propagation(std::vector<kube::Time> change_times) {
+    if (change_times.empty()) return;
+    pass_all_workers([this, change_times = std::move(change_times)] {
+      const auto now = std::chrono::floor<std::chrono::microseconds>(loop_.wall_now());
+      for (const kube::Time changed : change_times) metrics_.record_propagation(now - changed);
+    });
+  }
+
   // Pods are accepted only once it is known where their requests go.
   rt::Task<void> take_pods() {
     co_await source_->ready();
@@ -172,6 +184,13 @@ class ProxyRole final {
     }
   }
 
+  // `done` when every worker has done what it was given before.
+  void pass_all_workers(std::function<void()> done) {
+    on_all_workers(
+        [](WorkerThread& worker, std::function<void()> each) { worker.pass(std::move(each)); },
+        std::move(done));
+  }
+
   WorkerThread& worker_of(const std::string& uid) {
     return *workers_[std::hash<std::string>{}(uid) % workers_.size()];
   }
@@ -197,12 +216,8 @@ class ProxyRole final {
                             },
                         .loads = [this] { return proxy::loads_json(*snapshot_); }}};
   std::vector<std::unique_ptr<http::Server>> admin_servers_;
-  proxy::Drains drains_{
-      loop_, [this](std::function<void()> done) {
-        on_all_workers(
-            [](WorkerThread& worker, std::function<void()> each) { worker.pass(std::move(each)); },
-            std::move(done));
-      }};
+  proxy::Drains drains_{loop_,
+                        [this](std::function<void()> done) { pass_all_workers(std::move(done)); }};
   std::vector<std::unique_ptr<WorkerThread>> workers_;
   std::unique_ptr<kubeclient::HttpClient> client_;
   std::unique_ptr<SnapshotSource> source_;

@@ -40,8 +40,9 @@ void SnapshotSource::feed(compile::Kind kind, const kubeclient::ObjectPtr& befor
 void SnapshotSource::build() {
   mesh::SnapshotPtr snapshot = compiler_.build();
   if (snapshot == published_) return;
+  const bool first = published_ == nullptr;
   published_ = snapshot;
-  publish_(std::move(snapshot));
+  publish_(std::move(snapshot), first ? std::vector<kube::Time>() : compiler_.change_times());
   problems_.say(compiler_);
 }
 

@@ -13,10 +13,13 @@ namespace tulle::app {
 
 class SnapshotSource final {
  public:
-  using Publish = std::function<void(mesh::SnapshotPtr)>;
+  // `change_times`: when the changes of endpoints were made that this Snapshot is the first to know
+  // of, where that is known.
+  using Publish = std::function<void(mesh::SnapshotPtr, std::vector<kube::Time> change_times)>;
 
   // All must outlive it. `publish` is called on the loop: first when everything has been listed
-  // once, then at the end of each turn in which something changed.
+  // once (all of that is old: it comes without times), then at the end of each turn in which
+  // something changed.
   SnapshotSource(rt::Loop& loop, kubeclient::Client& client, Random& random,
                  const mesh::Networks& networks, const compile::Place& here, Publish publish);
 

@@ -90,6 +90,9 @@ void Compiler::remove(Kind kind, const mesh::ObjectName& name) {
 }
 
 void Compiler::upsert_slice(const mesh::ObjectName& name, SliceFacts facts) {
+  const auto before = slices_.find(name);
+  const bool same_change = before != slices_.end() && before->second.changed_at == facts.changed_at;
+  if (facts.changed_at && !same_change) change_times_.push_back(*facts.changed_at);
   remove_slice(name);
   if (facts.service.empty()) return;
   dirty_services_.insert(facts.service);
@@ -196,6 +199,7 @@ void Compiler::set_zone(std::string of_node) {
 }
 
 mesh::SnapshotPtr Compiler::build() {
+  change_times_of_last_ = std::exchange(change_times_, {});
   for (const mesh::ObjectName& name : dirty_services_) compile_service(name);
   changed_ |= !dirty_services_.empty() || dirty_ingress_;
   dirty_services_.clear();

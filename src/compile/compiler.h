@@ -77,6 +77,10 @@ class Compiler final {
   // The Snapshot of all that was fed. The same pointer as before if nothing in it changed.
   mesh::SnapshotPtr build();
 
+  // When the changes of endpoints were made that came between the last build() and the one before,
+  // as far as their EndpointSlices say so.
+  const std::vector<kube::Time>& change_times() const { return change_times_of_last_; }
+
   // All that is wrong now, ordered by kind, object and text.
   std::vector<Problem> problems() const;
 
@@ -112,6 +116,8 @@ class Compiler final {
   const bool zone_is_told_;
   mesh::SnapshotBuilder builder_;
   mesh::SnapshotPtr last_;
+  std::vector<kube::Time> change_times_;
+  std::vector<kube::Time> change_times_of_last_;
 
   ByName<ServiceFacts> services_;
   ByName<SliceFacts> slices_;

@@ -699,5 +699,48 @@ TEST_F(NearnessTest, a_traffic_policy_is_local_where_it_says_so) {
   EXPECT_EQ(world.ports[0].local_tiers[0].size(), 1U);
 }
 
+class ChangeTimesTest : public CompilerTest {
+ protected:
+  void changed_slice(std::string_view name, std::string_view at, std::string_view address) {
+    put(Kind::endpoint_slice, name,
+        R"("labels": {"kubernetes.io/service-name": "web"}, "annotations": )"
+        R"({"endpoints.kubernetes.io/last-change-trigger-time": ")" +
+            std::string(at) + "\"}",
+        R"("endpoints": [{"addresses": [")" + std::string(address) + "\"]}]", "{}");
+  }
+  std::vector<std::string> times() {
+    build();
+    std::vector<std::string> texts;
+    for (const kube::Time time : compiler.change_times()) {
+      texts.push_back(kube::format_micro_time(time));
+    }
+    return texts;
+  }
+};
+
+TEST_F(ChangeTimesTest, each_build_says_once_when_the_changes_in_it_were_made) {
+  service("web", R"({"ports": [{"port": 80}]})");
+  EXPECT_THAT(times(), IsEmpty());
+  changed_slice("a", "2030-01-02T03:04:05.123456789Z", "10.244.0.1");
+  changed_slice("b", "2030-01-02T03:04:06Z", "10.244.0.2");
+  EXPECT_THAT(times(), ElementsAre("2030-01-02T03:04:05.123456Z", "2030-01-02T03:04:06.000000Z"));
+  EXPECT_THAT(times(), IsEmpty());
+  // Two changes before one build.
+  changed_slice("a", "2030-01-02T03:04:07Z", "10.244.0.1");
+  changed_slice("a", "2030-01-02T03:04:08Z", "10.244.0.3");
+  EXPECT_THAT(times(), ElementsAre("2030-01-02T03:04:07.000000Z", "2030-01-02T03:04:08.000000Z"));
+}
+
+TEST_F(ChangeTimesTest, a_slice_that_says_no_new_time_counts_for_nothing) {
+  service("web", R"({"ports": [{"port": 80}]})");
+  changed_slice("a", "2030-01-02T03:04:05Z", "10.244.0.1");
+  EXPECT_EQ(times().size(), 1U);
+  changed_slice("a", "2030-01-02T03:04:05Z", "10.244.0.2");
+  EXPECT_THAT(times(), IsEmpty());
+  changed_slice("a", "soon", "10.244.0.2");
+  slice("a", "web", R"("endpoints": [])");
+  EXPECT_THAT(times(), IsEmpty());
+}
+
 }  // namespace
 }  // namespace tulle::compile

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kube/scheme.h"
+#include "kube/time.h"
 #include "mesh/ingress_table.h"
 #include "mesh/policy.h"
 #include "mesh/snapshot.h"
@@ -66,8 +67,9 @@ struct SliceFacts {
     std::vector<std::string> hint_zones = {};  // hints.forZones
     std::vector<std::string> hint_nodes = {};  // hints.forNodes
   };
-  mesh::ObjectName service = {};  // empty: belongs to none
-  std::uint8_t priority = 0;      // of its endpoints, by annotation
+  mesh::ObjectName service = {};              // empty: belongs to none
+  std::uint8_t priority = 0;                  // of its endpoints, by annotation
+  std::optional<kube::Time> changed_at = {};  // by annotation
   std::vector<Port> ports = {};
   std::vector<Host> hosts = {};
 };

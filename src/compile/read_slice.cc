@@ -1,5 +1,6 @@
 #include "compile/facts.h"
 
+#include "kube/endpoint_slice.h"
 #include "kube/object.h"
 
 #include <fmt/format.h>
@@ -33,11 +34,14 @@ std::vector<std::string> names_in(const boost::json::object& endpoint, std::stri
 
 SliceFacts read_slice(const boost::json::object& object, Problems& problems) {
   SliceFacts facts;
-  std::string_view service = kube::label_of(object, "kubernetes.io/service-name");
+  std::string_view service = kube::label_of(object, kube::service_name_label);
   std::string_view space = kube::namespace_of(object);
   if (service.empty()) return facts;
   facts.service = {.namespace_name = std::string(space), .name = std::string(service)};
   facts.priority = read_priority(object, problems);
+  const auto changed_at =
+      kube::parse_time(kube::annotation_of(object, kube::change_time_annotation));
+  if (changed_at) facts.changed_at = *changed_at;
   for (const boost::json::value& value : kube::array_at(object, "ports")) {
     const boost::json::object& port = kube::object_or_empty(value);
     std::string_view protocol = string_at(port, "protocol", "TCP");

@@ -4,6 +4,7 @@
 #include "controllers/shared.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,15 +25,26 @@ class EndpointsController final {
   rt::Task<void> run();
 
  private:
+  using ChangeTime = std::optional<kube::Time>;
+
+  // What a service's endpoints follow from has changed.
+  void note_change(const NamespacedName& service);
+  ChangeTime take_change_time(const NamespacedName& service);
+
   rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
-  rt::Task<ApiResult<void>> write_slices(ObjectPtr service, std::vector<json::object> wanted);
-  rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing, json::object wanted);
+  rt::Task<ApiResult<void>> write_slices(ObjectPtr service, std::vector<json::object> wanted,
+                                         ChangeTime changed_at);
+  rt::Task<ApiResult<void>> write_slice(ObjectPtr service, ObjectPtr existing, json::object wanted,
+                                        ChangeTime changed_at);
   rt::Task<ApiResult<void>> write_endpoints(ObjectPtr service, json::object wanted);
   void enqueue_services_of(const json::object& pod);
   void follow_node(const std::string& name, std::string_view zone);
 
   Shared& shared_;
   Zones zones_;
+  // The earliest change of each service that is not in its slices yet: they say it in an
+  // annotation, which is where tulle_propagation_seconds begins.
+  std::map<NamespacedName, kube::Time> changed_at_;
   kubeclient::WorkQueue queue_;
   kubeclient::Reconcile reconcile_;
 };

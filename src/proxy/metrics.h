@@ -5,6 +5,7 @@
 #include "obs/metrics.h"
 
 #include <array>
+#include <chrono>
 #include <string>
 
 namespace tulle::proxy {
@@ -40,6 +41,10 @@ class Metrics final {
     return shed_.with({service, std::to_string(port)});
   }
 
+  // How long a change of endpoints took until every worker used it. A clock of another machine that
+  // is ahead makes that nothing.
+  void record_propagation(std::chrono::microseconds took);
+
   obs::Gauge& generation() { return generation_; }
   obs::Gauge& pods() { return pods_; }
 
@@ -52,6 +57,7 @@ class Metrics final {
   obs::Family<obs::Counter>& ejections_;
   obs::Family<obs::Counter>& shed_;
   obs::Family<obs::Histogram>& duration_;
+  obs::Histogram& propagation_;
   obs::Gauge& generation_;
   obs::Gauge& pods_;
 };

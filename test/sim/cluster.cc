@@ -85,7 +85,9 @@ rt::Task<void> Cluster::start() {
   kubelet.start();
   source_ = std::make_unique<app::SnapshotSource>(
       loop, mesh_client_, random, mesh::Networks{}, compile::Place{},
-      [this](mesh::SnapshotPtr snapshot) { publish(std::move(snapshot)); });
+      [this](mesh::SnapshotPtr snapshot, const std::vector<kube::Time>&) {
+        publish(std::move(snapshot));
+      });
   co_await source_->ready();
 }
 
