@@ -65,15 +65,18 @@ Cluster::Cluster(std::uint64_t seed)
       network(loop, Random(random.next()), {.latency_min = 50us, .latency_max = 500us}),
       server(loop, store, scheme(), Random(random.next()), server_options()),
       controllers_client(loop, local, Random(random.next()), {}),
-      node_client_(loop, local, Random(random.next()), {}),
-      mesh_client_(loop, local, Random(random.next()), {}),
+      node_client(loop, local, Random(random.next()), {}),
+      mesh_client(loop, local, Random(random.next()), {}),
       worker_(loop, network, Random(random.next()), metrics_, {}),
-      kubelet(loop, network, node_client_, Random(random.next()),
+      kubelet(loop, network, node_client, Random(random.next()),
               {.trace = [this](const std::string& what) { trace(what); },
                .pods_changed = [this] { check_limits(); },
                .endpoints_changed = [this] { note_endpoints(); },
-               .publish = [this](proxy::PodTablePtr pods) { worker_.set_pods(std::move(pods)); }}) {
-}
+               .publish = [this](proxy::PodTablePtr pods) { worker_.set_pods(std::move(pods)); },
+               .drain = [this](const proxy::Pod& pod,
+                               std::function<void()> done) { drain(pod, std::move(done)); },
+               .forget = [this](const std::string& uid) { drains_.forget(uid); },
+               .fail = [this](const std::string& what) { fail(what); }}) {}
 
 rt::Task<void> Cluster::start() {
   const auto started = co_await server.bootstrap();
@@ -84,8 +87,9 @@ rt::Task<void> Cluster::start() {
   restart_controllers();
   kubelet.start();
   source_ = std::make_unique<app::SnapshotSource>(
-      loop, mesh_client_, random, mesh::Networks{}, compile::Place{},
-      [this](mesh::SnapshotPtr snapshot, const std::vector<kube::Time>&) {
+      loop, mesh_client, random, mesh::Networks{}, compile::Place{},
+      [this](mesh::SnapshotPtr snapshot, const std::vector<kube::Time>& change_times) {
+        note_propagation(change_times);
         publish(std::move(snapshot));
       });
   co_await source_->ready();
@@ -357,14 +361,29 @@ rt::Task<void> Cluster::call(Call& call) {
 
 void Cluster::publish(mesh::SnapshotPtr snapshot) {
   snapshot_ = std::move(snapshot);
+  drains_.follow(*snapshot_);
   worker_.set_snapshot(snapshot_);
   trace(fmt::format("snapshot {}", snapshot_->generation()));
   note_endpoints();
 }
 
+void Cluster::drain(const proxy::Pod& pod, std::function<void()> done) {
+  drains_.begin(pod, *snapshot_, [this, address = pod.address, done = std::move(done)] {
+    worker_.close_idle(address);
+    done();
+  });
+}
+
+void Cluster::note_propagation(const std::vector<kube::Time>& change_times) {
+  for (const kube::Time changed : change_times) {
+    propagations.push_back(loop.wall_now() - changed);
+    if (propagations.back() < Duration::zero())
+      fail("a change reached the mesh before it was made");
+  }
+}
+
 // Whether of the endpoints that the mesh knows of at least one answers, service by service.
 void Cluster::note_endpoints() {
-  if (!snapshot_) return;
   std::map<std::string, bool> somebody;
   snapshot_->for_each_service([&](const mesh::Service& service) {
     bool& any = somebody[service.name.name];
@@ -423,6 +442,11 @@ std::size_t Cluster::pods_of(const std::string& deployment) const {
   std::size_t count = 0;
   for (const auto& [key, pod] : kubelet.pods().objects()) count += app_of(*pod) == deployment;
   return count;
+}
+
+bool Cluster::reaches(const std::string& service) const {
+  const auto known = somebody_.find(service);
+  return known != somebody_.end() && known->second;
 }
 
 rt::Task<void> Cluster::fail_pods(int count) {

@@ -8,6 +8,7 @@
 #include "controllers/manager.h"
 #include "kubeclient/resources.h"
 #include "kubelet.h"
+#include "proxy/drains.h"
 #include "proxy/worker.h"
 #include "rt/sim_driver.h"
 #include "store/memory_store.h"
@@ -92,6 +93,8 @@ class Cluster final {
   // The objects that are still in the namespace, all kinds together.
   rt::Task<std::vector<std::string>> left_in_namespace();
   std::size_t pods_of(const std::string& deployment) const;
+  // Whether the mesh knows an endpoint of the service that answers.
+  bool reaches(const std::string& service) const;
 
   void trace(const std::string& what);
   void fail(const std::string& what) {
@@ -106,6 +109,7 @@ class Cluster final {
   std::uint64_t trace_hash = 0xcbf29ce484222325;
   std::size_t answered = 0;
   std::size_t excused = 0;                  // failed while nobody could have answered
+  std::vector<Duration> propagations;       // from a change of endpoints to its Snapshot
   std::map<std::string, PodLimits> limits;  // by app; checked with every change of a pod
   // StatefulSets of which no pod may come while one of a lower ordinal is not ready.
   std::set<std::string> ordered;
@@ -118,6 +122,8 @@ class Cluster final {
   apiserver::ApiServer server;
   apiserver::LocalClient local{server, {.name = "sim", .groups = {"system:masters"}}};
   UnreliableClient controllers_client;
+  UnreliableClient node_client;
+  UnreliableClient mesh_client;
 
  private:
   struct Call;
@@ -132,13 +138,15 @@ class Cluster final {
   rt::Task<void> create(kubeclient::Resource resource, boost::json::object object);
   void note_endpoints();
   void publish(mesh::SnapshotPtr snapshot);
+  void drain(const proxy::Pod& pod, std::function<void()> done);
+  void note_propagation(const std::vector<kube::Time>& change_times);
 
-  UnreliableClient node_client_;
-  UnreliableClient mesh_client_;
   obs::Registry registry_;
   proxy::Metrics metrics_{registry_};
   proxy::Worker worker_;
-  mesh::SnapshotPtr snapshot_;
+  // The one worker runs on this loop: it has ended its turn when the next begins.
+  proxy::Drains drains_{loop, [this](std::function<void()> done) { loop.post(std::move(done)); }};
+  mesh::SnapshotPtr snapshot_ = mesh::SnapshotBuilder().build();
   std::map<std::string, Instant> nobody_;  // when a service last had nobody to answer
   std::map<std::string, bool> somebody_;
   std::set<std::string> seen_;  // pods, by uid

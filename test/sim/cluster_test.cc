@@ -111,6 +111,67 @@ TEST(Cluster, answers_every_request_and_keeps_every_limit_whatever_happens) {
   }
 }
 
+// Of calls and watches that take up to two milliseconds each.
+rt::Task<void> measured_rollouts(Cluster& cluster) {
+  co_await cluster.start();
+  co_await cluster.create_deployment("hello", 3);
+  co_await cluster.create_service("hello");
+  co_await cluster.rolled_out("hello");
+  co_await cluster.scale("hello", 6);
+  co_await cluster.rolled_out("hello");
+}
+
+TEST(Cluster, tells_how_long_each_change_of_endpoints_took_to_reach_the_mesh) {
+  for (const std::uint64_t seed : seeds(4)) {
+    Cluster cluster(seed);
+    cluster.run(measured_rollouts(cluster));
+    report(cluster, seed);
+    // Six pods became ready; some with others.
+    EXPECT_GE(cluster.propagations.size(), 3U);
+    for (const Duration took : cluster.propagations) {
+      EXPECT_GT(took, 0ms);
+      EXPECT_LT(took, 50ms);
+    }
+  }
+}
+
+// Nobody kills anything here: what rollouts and changes of scale take away drains first, so there
+// is no excuse for a request that fails, however slow the API is and however often watches are
+// lost.
+rt::Task<void> nothing_but_rollouts(Cluster& cluster) {
+  co_await cluster.start();
+  const UnreliableClient::Options slow{.latency_max = 20ms, .lost_watches = 5};
+  cluster.controllers_client.set_options(slow);
+  cluster.node_client.set_options(slow);
+  cluster.mesh_client.set_options(slow);
+  co_await cluster.create_deployment("hello", 4);
+  co_await cluster.create_service("hello");
+  co_await cluster.rolled_out("hello");
+  co_await cluster.until("the mesh reaches hello", [&cluster] { return cluster.reaches("hello"); });
+  co_await cluster.start_callers("hello", 4);
+  for (const std::string_view version : {"2", "3"}) {
+    co_await cluster.roll("hello", std::string(version));
+    co_await cluster.rolled_out("hello");
+  }
+  co_await cluster.scale("hello", 7);
+  co_await cluster.rolled_out("hello");
+  co_await cluster.scale("hello", 1);
+  co_await cluster.until("the others have ended",
+                         [&cluster] { return cluster.kubelet.running() == 1; });
+  cluster.stop_callers();
+  if (cluster.answered < 100) cluster.fail("hardly anybody was answered");
+  if (cluster.excused != 0) cluster.fail("a request failed, and nobody was killed");
+}
+
+TEST(Cluster, loses_no_request_to_rollouts_and_scaling_over_a_slow_api_with_lost_watches) {
+  for (const std::uint64_t seed : seeds(12)) {
+    Cluster cluster(seed);
+    cluster.run(nothing_but_rollouts(cluster));
+    report(cluster, seed);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
 TEST(Cluster, the_same_seed_gives_the_same_history) {
   for (const std::uint64_t seed : seeds(2)) {
     Cluster first(seed);

@@ -1,6 +1,7 @@
 #include "kubelet.h"
 
 #include "kubeclient/resources.h"
+#include "rt/combine.h"
 #include "rt/sleep.h"
 
 #include <boost/json.hpp>
@@ -13,13 +14,23 @@ namespace tulle::sim {
 using namespace std::chrono_literals;
 using kubeclient::ObjectPtr;
 
-// Answers with the pod's name and the path, after a moment.
+namespace {
+
+constexpr Duration kGracePeriod = 5s;
+
+}  // namespace
+
+// Answers with the pod's name and the path, after a moment. Once the pod was told to stop nobody
+// may ask it any more.
 class Kubelet::Greeter final : public http::Handler {
  public:
-  Greeter(rt::Loop& loop, Random random, std::string name)
-      : loop_(loop), random_(random), name_(std::move(name)) {}
+  Greeter(rt::Loop& loop, Random random, std::string name, const Hooks& hooks)
+      : loop_(loop), random_(random), name_(std::move(name)), hooks_(hooks) {}
+
+  void tell_to_stop() { is_told_ = true; }
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override {
+    if (is_told_) hooks_.fail(name_ + " was told to stop and got " + request.head.target);
     co_await rt::sleep(loop_, std::chrono::microseconds(random_.below(10'000)));
     const std::string answer = name_ + " " + request.head.target;
     static_cast<void>(co_await exchange.send({}, answer));
@@ -29,6 +40,8 @@ class Kubelet::Greeter final : public http::Handler {
   rt::Loop& loop_;
   Random random_;
   const std::string name_;
+  const Hooks& hooks_;
+  bool is_told_ = false;
 };
 
 struct Kubelet::Life {
@@ -144,22 +157,12 @@ rt::Task<void> Kubelet::work(LifePtr life) {
   succeeded_ += fails ? 0 : 1;
 }
 
-// Whoever is told to end goes on serving until those who call know.
 rt::Task<void> Kubelet::end(LifePtr life) {
   while (life->object && !kube::is_deleting(*life->object)) {
     life->changed.clear();
     co_await life->changed.wait();
   }
-  co_await wait(100ms, 300ms);
-  if (life->server) {
-    co_await life->server->drain(loop_.now() + 1s);
-    life->server.reset();
-    life->answering = false;
-    table_.erase(life->pod->address);
-    network_.revive(life->pod->address);
-    publish();
-    hooks_.endpoints_changed();
-  }
+  if (life->server) co_await stop(life);
   hooks_.trace("ended " + to_string(life->key));
   while (life->object) {
     const auto removed = co_await client_.remove(
@@ -170,6 +173,24 @@ rt::Task<void> Kubelet::end(LifePtr life) {
   }
 }
 
+// As the real agent (node/pod_worker.cc): the proxy drains the pod, then it is told to stop. Some
+// programs die of that at once, some take their time.
+rt::Task<void> Kubelet::stop(LifePtr life) {
+  const auto drained = std::make_shared<rt::Event>(loop_);
+  hooks_.drain(*life->pod, [drained] { drained->set(); });
+  co_await rt::race(drained->wait(), rt::until(loop_, loop_.now() + kGracePeriod));
+  hooks_.trace("told to stop " + to_string(life->key));
+  if (drained->is_set()) life->greeter->tell_to_stop();
+  if (random_.below(2) == 0) co_await wait(1ms, 300ms);
+  life->server.reset();
+  life->answering = false;
+  table_.erase(life->pod->address);
+  network_.revive(life->pod->address);
+  publish();
+  hooks_.forget(life->uid);
+  hooks_.endpoints_changed();
+}
+
 void Kubelet::serve(const LifePtr& life) {
   const std::uint32_t number = ++last_address_;
   life->pod = std::make_shared<proxy::Pod>();
@@ -178,7 +199,7 @@ void Kubelet::serve(const LifePtr& life) {
   life->pod->address = IpAddress::v4(10, 244, static_cast<std::uint8_t>(number / 256),
                                      static_cast<std::uint8_t>(number % 256));
   life->pod->space = std::make_shared<net::Namespace>(life->uid, OwnedFd());
-  life->greeter = std::make_unique<Greeter>(loop_, Random(random_.next()), life->key.name);
+  life->greeter = std::make_unique<Greeter>(loop_, Random(random_.next()), life->key.name, hooks_);
   auto listener =
       network_.listen({.at = {.ip = life->pod->address, .port = kPort}, .in = life->pod->space});
   life->server = std::make_unique<http::Server>(loop_, std::move(listener).value(), *life->greeter,

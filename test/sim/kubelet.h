@@ -1,6 +1,6 @@
 // A node that runs pods as the simulation likes: each becomes ready after a while, serves HTTP at
-// an address of its own, may stop answering, and ends some time after it was told to. One that is
-// not always restarted does not serve but ends by itself, well or not.
+// an address of its own, may stop answering, and drains before it is told to stop. One that is not
+// always restarted does not serve but ends by itself, well or not.
 #pragma once
 
 #include "http/server.h"
@@ -24,6 +24,10 @@ class Kubelet final {
     std::function<void()> pods_changed;       // what the API knows of pods
     std::function<void()> endpoints_changed;  // which addresses answer
     std::function<void(proxy::PodTablePtr)> publish;
+    // Calls back when the proxy has drained the pod.
+    std::function<void(const proxy::Pod&, std::function<void()>)> drain;
+    std::function<void(const std::string& uid)> forget;  // one that had to drain and is gone
+    std::function<void(const std::string& what)> fail;   // what must not happen did
   };
 
   // All must outlive the kubelet.
@@ -62,6 +66,7 @@ class Kubelet final {
   rt::Task<void> run(LifePtr life);
   rt::Task<void> work(LifePtr life);
   rt::Task<void> end(LifePtr life);
+  rt::Task<void> stop(LifePtr life);
   void serve(const LifePtr& life);
   void publish();
   rt::Task<bool> bind(LifePtr life);
