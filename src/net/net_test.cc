@@ -327,5 +327,15 @@ TEST(Process, is_signalled_and_watched_by_descriptor) {
   kernel.loop.run(watch->gone());
 }
 
+TEST(Process, has_ended_for_a_watch_while_nobody_has_reaped_it) {
+  Kernel kernel;
+  const auto process =
+      *rt::Process::spawn(kernel.loop, kernel.driver, {.arguments = {"sleep", "60"}});
+  const auto watch = *rt::ProcessWatch::open(kernel.loop, kernel.driver, process->pid());
+  ASSERT_TRUE(process->signal(SIGTERM));
+  kernel.loop.run(watch->gone());
+  EXPECT_EQ(kernel.loop.run(process->exited())->signal, SIGTERM);
+}
+
 }  // namespace
 }  // namespace tulle::net

@@ -4,6 +4,7 @@
 #include "rt/watched_event.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -169,6 +170,16 @@ Result<void> send_signal(int pidfd, int number) {
 
 Result<void> Process::signal(int number) { return send_signal(state_->event.fd.get(), number); }
 
+namespace {
+
+// A zombie has: whoever ought to reap it may take its time.
+bool has_ended(int pidfd) {
+  pollfd asked{.fd = pidfd, .events = POLLIN, .revents = 0};
+  return ::poll(&asked, 1, 0) > 0;
+}
+
+}  // namespace
+
 struct ProcessWatch::State {
   State(Loop& loop, EpollDriver& driver, OwnedFd pidfd) : event(loop, driver, std::move(pidfd)) {}
   WatchedEvent event;
@@ -186,8 +197,7 @@ Result<std::unique_ptr<ProcessWatch>> ProcessWatch::open(Loop& loop, EpollDriver
 }
 
 Task<void> ProcessWatch::gone() {
-  // Signal 0 tells whether it still runs: a zombie counts as gone for whoever waits here.
-  while (send_signal(state_->event.fd.get(), 0)) co_await wait_on(state_->event.happened);
+  while (!has_ended(state_->event.fd.get())) co_await wait_on(state_->event.happened);
 }
 
 Result<void> ProcessWatch::signal(int number) {

@@ -52,7 +52,8 @@ class Process final {
   std::unique_ptr<State> state_;
 };
 
-// Watches a process that is not our child (one adopted after a restart): ends when it is gone.
+// Watches a process that is not our child (one adopted after a restart): ends when it has ended,
+// reaped or not.
 class ProcessWatch final {
  public:
   static Result<std::unique_ptr<ProcessWatch>> open(Loop& loop, EpollDriver& driver, int pid);
