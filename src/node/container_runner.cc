@@ -95,8 +95,9 @@ Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& 
   if (const auto target = string_at(spec, "targetContainerName"); !target.empty()) {
     TRY(settings.pid_namespace, pid_namespace_of(place.pod, std::string(target)));
   }
-  return write_file_durably(place.bundle() + "/config.json",
-                            codec::to_json(make_oci_spec(settings)));
+  TRY_VOID(write_file_whole(place.bundle() + "/stop-signal", image.config.stop_signal));
+  TRY_VOID(write_file_whole(place.bundle() + "/image", image.id));
+  return write_file_whole(place.bundle() + "/config.json", codec::to_json(make_oci_spec(settings)));
 }
 
 }  // namespace
@@ -301,12 +302,10 @@ rt::Task<Result<void>> ContainerRunner::prepare(RunPlace place, const Image& ima
   if (!references) co_return kube::to_error(references.error());
   CO_TRY(const Environment environment,
          make_environment(spec_, image.config.env, sources_of(context_, *references)));
-  CO_TRY_VOID(co_await rt::run_blocking(
-      context_.node.blocking, [pod = pod_, spec = &spec_, place, image, environment] {
-        return write_bundle(pod, *spec, place, image, environment);
-      }));
-  CO_TRY_VOID(write_file_durably(place.bundle() + "/stop-signal", image.config.stop_signal));
-  co_return write_file_durably(place.bundle() + "/image", image.id);
+  co_return co_await rt::run_blocking(context_.node.blocking,
+                                      [pod = pod_, spec = &spec_, place, image, environment] {
+                                        return write_bundle(pod, *spec, place, image, environment);
+                                      });
 }
 
 // Waits with what could not be started. Returns whether the pod is to end.

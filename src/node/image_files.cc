@@ -126,16 +126,36 @@ Result<void> write_at(int fd, std::string_view contents, std::uint64_t offset) {
   return {};
 }
 
-Result<void> write_file_durably(const std::string& path, std::string_view contents) {
-  const std::string temporary = path + ".new";
+namespace {
+
+std::string beside(const std::string& path) { return path + ".new"; }
+
+Result<OwnedFd> write_beside(const std::string& path, std::string_view contents) {
+  const std::string temporary = beside(path);
   OwnedFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!fd) return os_error(errno, fmt::format("create {}", temporary));
   TRY_VOID(write_at(fd.get(), contents, 0));
-  if (::fsync(fd.get()) != 0) return os_error(errno, fmt::format("sync {}", temporary));
-  fd.reset();
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    return os_error(errno, fmt::format("rename {}", temporary));
+  return fd;
+}
+
+Result<void> move_into_place(const std::string& path) {
+  if (::rename(beside(path).c_str(), path.c_str()) == 0) return {};
+  return os_error(errno, fmt::format("rename {}", beside(path)));
+}
+
+}  // namespace
+
+Result<void> write_file_whole(const std::string& path, std::string_view contents) {
+  TRY_VOID(write_beside(path, contents));
+  return move_into_place(path);
+}
+
+Result<void> write_file_durably(const std::string& path, std::string_view contents) {
+  {
+    TRY(const OwnedFd fd, write_beside(path, contents));
+    if (::fsync(fd.get()) != 0) return os_error(errno, fmt::format("sync {}", beside(path)));
   }
+  TRY_VOID(move_into_place(path));
   return sync_directory(std::filesystem::path(path).parent_path().string());
 }
 

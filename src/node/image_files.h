@@ -19,6 +19,10 @@ Result<void> make_directories(const std::string& path, std::uint32_t mode);
 // The whole file. Error: exhausted when it is larger than `bytes_max`.
 Result<std::string> read_small_file(const std::string& path, std::uint64_t bytes_max);
 
+// Writes beside `path` and renames over `path`: readers see the old contents or the new, whole. For
+// what means nothing after the machine has gone down.
+Result<void> write_file_whole(const std::string& path, std::string_view contents);
+
 // Writes beside `path`, syncs, renames over `path`, syncs the directory: readers and crashes see
 // the old contents or the new, whole.
 Result<void> write_file_durably(const std::string& path, std::string_view contents);

@@ -253,7 +253,7 @@ rt::Task<Result<void>> PodWorker::make_network() {
   auto made = co_await rt::run_blocking(
       node.blocking, [place = context_.place, network]() -> Result<net::NamespacePtr> {
         TRY_VOID(make_directories(place.run(), 0700));
-        TRY_VOID(write_file_durably(place.record(), record_of(place, network.address)));
+        TRY_VOID(write_file_whole(place.record(), record_of(place, network.address)));
         TRY_VOID(remove_pod_network(place.network()));
         TRY_VOID(make_pod_network(place.network(), network));
         return net::open_namespace(place.network(), place.namespace_ + "/" + place.name);
