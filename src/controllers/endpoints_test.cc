@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
+#include <numeric>
 #include <string>
 
 namespace tulle::controllers {
@@ -19,11 +20,16 @@ struct PodText {
   bool deleting = false;
   std::string phase = "Running";
   std::string hostname = {};
+  std::string app = "web";
 };
 
 ObjectPtr pod(const PodText& text) {
   json::object object{
-      {"metadata", {{"name", text.name}, {"namespace", "shop"}, {"uid", "uid-" + text.name}}},
+      {"metadata",
+       {{"name", text.name},
+        {"namespace", "shop"},
+        {"uid", "uid-" + text.name},
+        {"labels", {{"app", text.app}}}}},
       {"spec", {{"nodeName", "n1"}, {"containers", json::array{json::object{}}}}},
       {"status",
        {{"phase", text.phase},
@@ -43,10 +49,26 @@ ObjectPtr pod(const PodText& text) {
 }
 
 json::object service(std::string_view ports, bool publish_not_ready = false) {
-  json::object object{{"metadata", {{"name", "web"}, {"namespace", "shop"}}},
-                      {"spec", {{"ports", *codec::parse_json(ports)}}}};
+  json::object object{
+      {"metadata", {{"name", "web"}, {"namespace", "shop"}}},
+      {"spec", {{"selector", {{"app", "web"}}}, {"ports", *codec::parse_json(ports)}}}};
   if (publish_not_ready) kube::set_at(object, "spec.publishNotReadyAddresses", true);
   return object;
+}
+
+std::vector<MemberPtr> members_of(const json::object& of, const std::vector<ObjectPtr>& pods,
+                                  const Zones& zones = {}) {
+  return Members().update(std::make_shared<const json::object>(of), pods, zones);
+}
+
+// Where there are no slices yet.
+std::vector<json::object> slices_for(const json::object& of, const std::vector<ObjectPtr>& pods,
+                                     const Zones& zones) {
+  std::vector<json::object> slices;
+  for (const PlannedSlice& slice : plan_slices(members_of(of, pods, zones), {}).slices) {
+    slices.push_back(render_slice(slice.members));
+  }
+  return slices;
 }
 
 constexpr std::string_view kNamedPort = R"([{"name":"web","port":80,"targetPort":"http"}])";
@@ -88,6 +110,7 @@ TEST(Slices, say_where_a_service_leads_and_how_the_pods_are) {
        kNamedPort,
        {{.name = "b", .ip = "10.244.0.10"}, {.name = "a", .ip = "10.244.0.9"}},
        "8080 : 10.244.0.9 10.244.0.10"},
+      {"of another app", kNamedPort, {{.app = "other"}}, ":"},
       {"not ready", kNamedPort, {{.ready = false}}, "8080 : 10.244.0.2!"},
       {"not ready, but to be published",
        kNamedPort,
@@ -187,6 +210,96 @@ TEST(Slices, name_the_pod_its_node_and_its_hostname) {
   EXPECT_EQ(kube::string_at(endpoint, "hostname"), "db-0");
 }
 
+// Plans slices over and over, each time with what the time before left.
+class PlanTest : public testing::Test {
+ protected:
+  // "s0: 1 2; s1: 3": each slice with the last byte of its addresses, new ones as "+".
+  std::string plan(const std::vector<int>& last_bytes, std::int64_t port = 8080) {
+    std::vector<ObjectPtr> pods;
+    pods.reserve(last_bytes.size());
+    for (const int byte : last_bytes) {
+      pods.push_back(
+          pod({.name = fmt::format("p{}", byte), .ip = ip(byte).to_string(), .http_port = port}));
+    }
+    planned = plan_slices(members_of(service(kNamedPort), pods), existing).slices;
+    std::string text;
+    for (const PlannedSlice& slice : planned) {
+      if (!text.empty()) text += "; ";
+      text += slice.over ? std::string(kube::name_of(*slice.over)) : "+";
+      text += ":";
+      for (const MemberPtr& member : slice.members) {
+        text += fmt::format(" {}", member->address.to_string().substr(7));
+      }
+    }
+    return text;
+  }
+  static IpAddress ip(int byte) { return IpAddress::v4(10, 1, 1, static_cast<std::uint8_t>(byte)); }
+  void exists(const std::string& name, std::int64_t port, const std::vector<int>& last_bytes) {
+    ExistingSlice slice{
+        .object =
+            std::make_shared<const json::object>(json::object{{"metadata", {{"name", name}}}}),
+        .ports_text = fmt::format(R"([{{"name":"web","port":{},"protocol":"TCP"}}])", port),
+        .addresses = {}};
+    slice.addresses.reserve(last_bytes.size());
+    for (const int byte : last_bytes) slice.addresses.push_back(ip(byte));
+    existing.push_back(std::move(slice));
+  }
+
+  std::vector<ExistingSlice> existing;
+  std::vector<PlannedSlice> planned;
+};
+
+TEST_F(PlanTest, who_comes_or_goes_changes_one_slice) {
+  EXPECT_EQ(plan({3, 1, 2}), "+: 1 2 3");
+  exists("s0", 8080, {10, 11});
+  exists("s1", 8080, {12, 13});
+  EXPECT_EQ(plan({10, 11, 12, 13}), "s0: 10 11; s1: 12 13");
+  EXPECT_EQ(plan({11, 12, 13}), "s0: 11; s1: 12 13");
+  EXPECT_EQ(plan({5, 10, 11, 12, 13, 99}), "s0: 5 10 11 99; s1: 12 13");
+}
+
+TEST_F(PlanTest, a_slice_that_nobody_is_left_in_is_not_planned_and_the_last_one_stays) {
+  exists("s0", 8080, {10});
+  exists("s1", 8080, {12});
+  EXPECT_EQ(plan({12}), "s1: 12");
+  EXPECT_EQ(plan({}), "s1:");
+}
+
+TEST_F(PlanTest, other_ports_take_over_the_slices_that_are_free) {
+  exists("s0", 8080, {10, 11});
+  EXPECT_EQ(plan({10, 11}, 9090), "s0: 10 11");
+  exists("s1", 9090, {12});
+  EXPECT_EQ(plan({10, 12}, 9090), "s1: 10 12");
+}
+
+TEST_F(PlanTest, a_full_slice_takes_nobody_in) {
+  std::vector<int> seated(EndpointsController::endpoints_per_slice_max);
+  std::iota(seated.begin(), seated.end(), 100);
+  exists("s0", 8080, seated);
+  std::vector<int> all = seated;
+  all.push_back(7);
+  plan(all);
+  ASSERT_EQ(planned.size(), 2U);
+  EXPECT_EQ(planned[0].members.size(), seated.size());
+  EXPECT_EQ(planned[1].over, nullptr);
+  EXPECT_EQ(planned[1].members.front()->address, ip(7));
+}
+
+TEST(Members, are_made_anew_only_where_the_pod_its_zone_or_the_service_is_another) {
+  Members members;
+  auto web = std::make_shared<const json::object>(service(kNamedPort));
+  const std::vector<ObjectPtr> pods{pod({}), pod({.name = "b", .ip = "10.244.0.3"})};
+  const auto first = members.update(web, pods, {});
+  EXPECT_EQ(members.update(web, pods, {}), first);
+  const auto second = members.update(web, {pods[0], pod({.name = "b", .ip = "10.244.0.3"})}, {});
+  EXPECT_EQ(second[0], first[0]);
+  EXPECT_NE(second[1], first[1]);
+  const auto moved = members.update(web, pods, {{"n1", "a"}});
+  EXPECT_EQ(kube::string_at(moved[0]->endpoint, "zone"), "a");
+  web = std::make_shared<const json::object>(service(kNamedPort, true));
+  EXPECT_NE(members.update(web, pods, {{"n1", "a"}})[0], moved[0]);
+}
+
 // "ready/not ready ports" per subset.
 std::string short_form(const json::object& endpoints) {
   std::string text;
@@ -227,7 +340,8 @@ TEST(Endpoints, list_ready_and_not_ready_addresses_by_port) {
     std::vector<ObjectPtr> pods;
     pods.reserve(row.pods.size());
     for (const PodText& text : row.pods) pods.push_back(pod(text));
-    const auto endpoints = endpoints_for(service(kNamedPort, row.publish_not_ready), pods);
+    const auto endpoints =
+        render_endpoints(members_of(service(kNamedPort, row.publish_not_ready), pods));
     EXPECT_EQ(short_form(endpoints), row.subsets);
   }
 }
@@ -239,9 +353,9 @@ TEST(Endpoints, hold_a_thousand_addresses_at_most) {
     pods.push_back(
         pod({.name = fmt::format("p{}", i), .ip = fmt::format("10.244.{}.{}", i / 200, i % 200)}));
   }
-  const auto endpoints = endpoints_for(service(kNamedPort), pods);
+  const auto endpoints = render_endpoints(members_of(service(kNamedPort), pods));
   const auto& subset = kube::object_or_empty(kube::array_at(endpoints, "subsets")[0]);
-  EXPECT_EQ(kube::array_at(subset, "addresses").size(), EndpointsController::addresses_max);
+  EXPECT_EQ(kube::array_at(subset, "addresses").size(), LegacyEndpoints::addresses_max);
 }
 
 }  // namespace

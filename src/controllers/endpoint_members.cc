@@ -1,17 +1,15 @@
-#include "base/address.h"
-#include "controllers/endpoints.h"
-
-#include <boost/json.hpp>
+#include "controllers/endpoint_members.h"
 
 #include <algorithm>
-#include <map>
+#include <tuple>
+#include <utility>
 
 namespace tulle::controllers {
 
 namespace {
 
-std::string address_of(const json::object& pod) {
-  return std::string(kube::string_at(pod, "status.podIP"));
+std::string_view address_of(const json::object& pod) {
+  return kube::string_at(pod, "status.podIP");
 }
 
 // The container port of this name and protocol; 0 where the pod has none.
@@ -79,7 +77,7 @@ json::object hints_for(const json::object& service, std::string_view node, std::
 }
 
 json::object endpoint_of(const json::object& service, const json::object& pod,
-                         const Zones& zones = {}) {
+                         std::string_view zone) {
   const bool publish = kube::bool_at(service, "spec.publishNotReadyAddresses");
   const bool serving = is_ready(pod);
   const bool terminating = kube::is_deleting(pod);
@@ -91,10 +89,9 @@ json::object endpoint_of(const json::object& service, const json::object& pod,
                         {"targetRef", reference_to(pod)}};
   const std::string_view node = kube::string_at(pod, "spec.nodeName");
   if (!node.empty()) endpoint["nodeName"] = node;
-  const auto zone = zones.find(node);
-  if (zone != zones.end()) endpoint["zone"] = zone->second;
+  if (!zone.empty()) endpoint["zone"] = zone;
   if (kube::bool_at(endpoint, "conditions.ready")) {
-    auto hints = hints_for(service, node, zone != zones.end() ? zone->second : std::string_view());
+    auto hints = hints_for(service, node, zone);
     if (!hints.empty()) endpoint["hints"] = std::move(hints);
   }
   if (const auto hostname = hostname_in(service, pod); !hostname.empty()) {
@@ -108,79 +105,68 @@ bool has_place(const json::object& pod) {
   return phase != "Succeeded" && phase != "Failed" && !address_of(pod).empty();
 }
 
-// Pods with an address, by what their ports are, each group by address.
-std::map<std::string, std::vector<ObjectPtr>> by_ports(const json::object& service,
-                                                       std::vector<ObjectPtr> pods) {
-  std::erase_if(pods, [](const ObjectPtr& pod) { return !has_place(*pod); });
-  std::ranges::sort(pods, {}, [](const ObjectPtr& pod) {
-    const auto ip = IpAddress::parse(address_of(*pod));
-    return ip ? *ip : IpAddress();
-  });
-  std::map<std::string, std::vector<ObjectPtr>> groups;
-  for (ObjectPtr& pod : pods) {
-    groups[json::serialize(ports_in(service, *pod))].push_back(std::move(pod));
-  }
-  return groups;
+MemberPtr member_of(const json::object& service, const json::object& pod, std::string_view zone) {
+  if (!has_place(pod)) return nullptr;
+  auto made = std::make_shared<Member>();
+  made->address = IpAddress::parse(address_of(pod)).value_or(IpAddress());
+  made->ports = ports_in(service, pod);
+  made->ports_text = json::serialize(made->ports);
+  made->endpoint = endpoint_of(service, pod, zone);
+  return made;
+}
+
+std::string_view zone_of(std::string_view node, const Zones& zones) {
+  const auto found = zones.find(node);
+  return found == zones.end() ? std::string_view() : found->second;
 }
 
 }  // namespace
 
-std::vector<json::object> slices_for(const json::object& service,
-                                     const std::vector<ObjectPtr>& pods, const Zones& zones) {
-  std::vector<json::object> slices;
-  for (const auto& [text, members] : by_ports(service, pods)) {
-    for (std::size_t begin = 0; begin < members.size();
-         begin += EndpointsController::endpoints_per_slice_max) {
-      json::array endpoints;
-      const std::size_t end =
-          std::min(members.size(), begin + EndpointsController::endpoints_per_slice_max);
-      for (std::size_t i = begin; i < end; ++i) {
-        endpoints.push_back(endpoint_of(service, *members[i], zones));
-      }
-      slices.push_back({{"addressType", "IPv4"},
-                        {"ports", ports_in(service, *members[begin])},
-                        {"endpoints", std::move(endpoints)}});
-    }
+std::vector<std::span<const MemberPtr>> groups_of(const std::vector<MemberPtr>& members) {
+  std::vector<std::span<const MemberPtr>> groups;
+  for (auto begin = members.begin(); begin != members.end();) {
+    const auto end = std::find_if(begin, members.end(), [&begin](const MemberPtr& member) {
+      return member->ports_text != (*begin)->ports_text;
+    });
+    groups.emplace_back(begin, end);
+    begin = end;
   }
-  // A service without pods has one slice that says so.
-  if (slices.empty()) {
-    slices.push_back(
-        {{"addressType", "IPv4"}, {"ports", json::array()}, {"endpoints", json::array()}});
-  }
-  return slices;
+  return groups;
 }
 
-json::object endpoints_for(const json::object& service, const std::vector<ObjectPtr>& pods) {
-  json::array subsets;
-  for (const auto& [text, members] : by_ports(service, pods)) {
-    json::array ready;
-    json::array not_ready;
-    for (const ObjectPtr& pod : members) {
-      const json::object endpoint = endpoint_of(service, *pod);
-      if (kube::bool_at(endpoint, "conditions.terminating")) continue;
-      json::object address{{"ip", address_of(*pod)}, {"targetRef", endpoint.at("targetRef")}};
-      for (const std::string_view field : {"nodeName", "hostname"}) {
-        if (const auto* value = endpoint.if_contains(field)) address[field] = *value;
-      }
-      const bool in = kube::bool_at(endpoint, "conditions.ready");
-      json::array& list = in ? ready : not_ready;
-      if (list.size() < EndpointsController::addresses_max) list.push_back(std::move(address));
-    }
-    if (ready.empty() && not_ready.empty()) continue;
-    json::object subset;
-    if (!ready.empty()) subset["addresses"] = std::move(ready);
-    if (!not_ready.empty()) subset["notReadyAddresses"] = std::move(not_ready);
-    json::array ports = ports_in(service, *members.front());
-    for (auto& port : ports) {
-      json::object* object = port.if_object();
-      if (object != nullptr && kube::string_at(*object, "name").empty()) object->erase("name");
-    }
-    subset["ports"] = std::move(ports);
-    subsets.push_back(std::move(subset));
+Members::Known Members::look_at(const ObjectPtr& pod, const Zones& zones) const {
+  const std::string_view node = kube::string_at(*pod, "spec.nodeName");
+  const std::string_view zone = zone_of(node, zones);
+  const bool selected = selector_.matches(kube::labels_of(*pod));
+  return {.pod = pod,
+          .zone = std::string(zone),
+          .node = std::string(node),
+          .member = selected ? member_of(*service_, *pod, zone) : nullptr,
+          .pass = pass_};
+}
+
+std::vector<MemberPtr> Members::update(const ObjectPtr& service, const std::vector<ObjectPtr>& pods,
+                                       const Zones& zones) {
+  if (std::exchange(service_, service) != service) {
+    known_.clear();
+    selector_ = kube::Selector::from_map(kube::object_at(*service, "spec.selector"));
   }
-  json::object endpoints;
-  if (!subsets.empty()) endpoints["subsets"] = std::move(subsets);
-  return endpoints;
+  ++pass_;
+  std::vector<MemberPtr> members;
+  members.reserve(pods.size());
+  for (const ObjectPtr& pod : pods) {
+    Known& known = known_[pod.get()];
+    if (!known.pod || known.zone != zone_of(known.node, zones)) known = look_at(pod, zones);
+    known.pass = pass_;
+    if (known.member) members.push_back(known.member);
+  }
+  if (known_.size() > pods.size()) {
+    std::erase_if(known_, [this](const auto& entry) { return entry.second.pass != pass_; });
+  }
+  std::ranges::sort(members, {}, [](const MemberPtr& member) {
+    return std::tie(member->ports_text, member->address);
+  });
+  return members;
 }
 
 }  // namespace tulle::controllers
