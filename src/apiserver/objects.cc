@@ -1,6 +1,7 @@
 #include "apiserver/objects.h"
 
 #include "codec/json.h"
+#include "kube/endpoint_slice.h"
 #include "kube/object.h"
 
 #include <boost/json.hpp>
@@ -35,6 +36,14 @@ json::object from_storage(const kube::KindDefinition& kind, json::object object)
   for (const auto& [here, there] : kind.storage_renames) rename(object, there, here);
   object["apiVersion"] = kind.api_version();
   return object;
+}
+
+// The slices of a Service with a selector follow from it and its pods, which are durable: when
+// their controller starts it makes them again. Whom requests are sent to need not wait for the
+// disk.
+bool is_made_again(const kube::KindDefinition& kind, const json::object& document) {
+  return kind.group == "discovery.k8s.io" && kind.plural == "endpointslices" &&
+         kube::label_of(document, kube::slice_manager_label) == kube::slice_controller;
 }
 
 // Gives `document` its revision and returns the text to store.
@@ -79,7 +88,10 @@ Objects::Bytes Objects::bytes(const kube::KindDefinition& kind, const store::Ite
 rt::Task<Result<Objects::Written>> Objects::put(const kube::KindDefinition& kind, store::Key key,
                                                 store::Expected expected, json::object object) {
   auto document = std::make_shared<json::object>(std::move(object));
-  CO_TRY(auto item, co_await store_.put(std::move(key), expected, render_into(kind, document)));
+  const auto durability =
+      is_made_again(kind, *document) ? store::Durability::later : store::Durability::first;
+  CO_TRY(auto item,
+         co_await store_.put(std::move(key), expected, render_into(kind, document), durability));
   if (served_as_stored(kind)) remember(item->revision, document);
   co_return Written{std::move(item), std::move(document)};
 }

@@ -25,6 +25,8 @@ namespace tulle::app {
 namespace {
 
 constexpr std::size_t kBlockingThreads = 4;
+// Commits come one after the other. They wait for no unpacking of images and no mounting.
+constexpr std::size_t kStoreThreads = 1;
 constexpr Duration kDrainTime = std::chrono::milliseconds(500);
 
 apiserver::User component(std::string name) {
@@ -69,7 +71,7 @@ class ControlRole final {
     const Instance& instance = options_.instance;
     const IpAddress kubernetes = options_.services.at(1);
     CO_TRY(credentials_, ensure_credentials(instance, kubernetes, loop_.wall_now()));
-    CO_TRY(store_, store::SqliteStore::open(loop_, blocking_, instance.store()));
+    CO_TRY(store_, store::SqliteStore::open(loop_, committing_, instance.store()));
     CO_TRY(scheme_, kube::make_builtin_scheme());
     CO_TRY(auto listener,
            network_.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1), .port = options_.api_port}}));
@@ -144,6 +146,7 @@ class ControlRole final {
   const ControlOptions& options_;
   Random random_ = net::random_seed();
   rt::ThreadPool blocking_{loop_, kBlockingThreads};
+  rt::ThreadPool committing_{loop_, kStoreThreads};
   net::KernelNetwork network_{loop_, driver_};
   ProxyRequestRates request_rates_{loop_, network_, options_.instance.admin_socket()};
   Credentials credentials_;

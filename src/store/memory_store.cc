@@ -2,7 +2,7 @@
 
 namespace tulle::store {
 
-rt::Task<Result<ItemRef>> MemoryStore::put(Key key, Expected expected, Render render) {
+rt::Task<Result<ItemRef>> MemoryStore::put(Key key, Expected expected, Render render, Durability) {
   co_return write(std::move(key), expected, render, false);
 }
 

@@ -19,7 +19,8 @@ class MemoryStore final : public Store {
   Result<std::unique_ptr<Watch>> watch(const WatchOptions& options) override {
     return state_.watch(options);
   }
-  rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render) override;
+  rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render,
+                                Durability durability) override;
   rt::Task<Result<ItemRef>> erase(Key key, Expected expected, Render render) override;
   rt::Task<Result<void>> flush() override;
 

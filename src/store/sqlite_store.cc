@@ -4,6 +4,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -122,7 +124,9 @@ class SqliteStore::Database final {
     TRY_VOID(counter.prepare(database_, "SELECT revision FROM counter"));
     TRY(bool row, counter.step());
     if (!row) return fail(Code::malformed, "the store has no revision counter");
-    state.start_at(counter.revision(0));
+    // A new store begins at the beginning: nothing can have been shown before its first commit.
+    const Revision reached = counter.revision(0);
+    state.start_at(reached == 0 ? 0 : reached + shown_early_max);
     return {};
   }
 
@@ -155,7 +159,7 @@ class SqliteStore::Database final {
   }
 
   Result<void> write(const Batch& batch) {
-    for (const EventRef& event : batch) {
+    for (const auto& [event, shown] : batch) {
       Statement& statement = event->deleted ? erase_ : put_;
       const Item& item = *event->item;
       statement.bind(1, item.key.bucket);
@@ -167,7 +171,7 @@ class SqliteStore::Database final {
       }
       TRY_VOID(statement.run());
     }
-    count_.bind(1, batch.back()->item->revision);
+    count_.bind(1, batch.back().event->item->revision);
     return count_.run();
   }
 
@@ -196,12 +200,13 @@ SqliteStore::SqliteStore(rt::Loop& loop, rt::Blocking& blocking, std::shared_ptr
 
 SqliteStore::~SqliteStore() = default;
 
-rt::Task<Result<ItemRef>> SqliteStore::put(Key key, Expected expected, Render render) {
-  return write(std::move(key), expected, std::move(render), false);
+rt::Task<Result<ItemRef>> SqliteStore::put(Key key, Expected expected, Render render,
+                                           Durability durability) {
+  return write(std::move(key), expected, std::move(render), {.durability = durability});
 }
 
 rt::Task<Result<ItemRef>> SqliteStore::erase(Key key, Expected expected, Render render) {
-  return write(std::move(key), expected, std::move(render), true);
+  return write(std::move(key), expected, std::move(render), {.erase = true});
 }
 
 rt::Task<Result<void>> SqliteStore::flush() {
@@ -209,14 +214,22 @@ rt::Task<Result<void>> SqliteStore::flush() {
   return wait_for(running_);
 }
 
-rt::Task<Result<ItemRef>> SqliteStore::write(Key key, Expected expected, Render render,
-                                             bool erase) {
-  CO_TRY(EventRef event, state_.stage(std::move(key), expected, render, erase));
-  pending_.push_back(event);
+rt::Task<Result<ItemRef>> SqliteStore::write(Key key, Expected expected, Render render, How how) {
+  const bool all_shown = state_.revision() == state_.head_revision();
+  CO_TRY(EventRef event, state_.stage(std::move(key), expected, render, how.erase));
+  const bool show =
+      how.durability == Durability::later && all_shown && shown_early_ < shown_early_max;
+  if (pending_.empty()) pending_ = std::exchange(owed_, {});
+  pending_.push_back({.event = event, .shown = show});
   if (!next_commit_) next_commit_ = std::make_shared<Commit>();
   auto commit = next_commit_;
   if (scope_.size() == 0) scope_.spawn(commit_all());
-  CO_TRY_VOID(co_await wait_for(std::move(commit)));
+  if (show) {
+    ++shown_early_;
+    state_.publish(event);
+  } else {
+    CO_TRY_VOID(co_await wait_for(std::move(commit)));
+  }
   co_return event->item;
 }
 
@@ -232,17 +245,30 @@ rt::Task<void> SqliteStore::commit_all() {
     running_ = std::exchange(next_commit_, nullptr);
     Result<void> result = co_await rt::run_blocking(
         blocking_, [database = database_, batch] { return database->commit(*batch); });
-    if (result) {
-      for (const EventRef& event : *batch) state_.publish(event);
-      finish(*std::exchange(running_, nullptr), {});
+    if (!result) {
+      give_up(*batch, result);
       continue;
     }
-    // What was staged meanwhile is based on what failed: it fails too.
-    state_.discard_staged();
-    pending_.clear();
-    if (next_commit_) finish(*std::exchange(next_commit_, nullptr), result);
-    finish(*std::exchange(running_, nullptr), result);
+    for (const auto& [event, shown] : *batch) {
+      if (shown) {
+        --shown_early_;
+      } else {
+        state_.publish(event);
+      }
+    }
+    finish(*std::exchange(running_, nullptr), {});
   }
+}
+
+// What was staged meanwhile rests on what failed: it fails too. What is shown stays owed.
+void SqliteStore::give_up(const Batch& batch, const Result<void>& why) {
+  state_.discard_staged();
+  for (const Batch* failed : {&batch, &std::as_const(pending_)}) {
+    std::ranges::copy_if(*failed, std::back_inserter(owed_), &Write::shown);
+  }
+  pending_.clear();
+  if (next_commit_) finish(*std::exchange(next_commit_, nullptr), why);
+  finish(*std::exchange(running_, nullptr), why);
 }
 
 void SqliteStore::finish(Commit& commit, Result<void> result) {

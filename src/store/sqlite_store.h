@@ -2,6 +2,9 @@
 //
 // The file holds the live objects and the revision counter only, so it does not grow with history.
 // All writes that arrive while one commit is on its way to the disk make up the next one.
+//
+// A revision that was shown is never used again, even if a crash took its write back: a store that
+// is opened begins beyond all that may have been shown.
 #pragma once
 
 #include "base/result.h"
@@ -33,13 +36,18 @@ class SqliteStore final : public Store {
   Result<std::unique_ptr<Watch>> watch(const WatchOptions& options) override {
     return state_.watch(options);
   }
-  rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render) override;
+  rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render,
+                                Durability durability) override;
   rt::Task<Result<ItemRef>> erase(Key key, Expected expected, Render render) override;
   rt::Task<Result<void>> flush() override;
 
  private:
   class Database;
-  using Batch = std::vector<EventRef>;
+  struct Write {
+    EventRef event;
+    bool shown = false;  // before it is durable
+  };
+  using Batch = std::vector<Write>;
   // How a commit ended; those who wait for it share it.
   struct Commit {
     bool done = false;
@@ -49,7 +57,12 @@ class SqliteStore final : public Store {
 
   SqliteStore(rt::Loop& loop, rt::Blocking& blocking, std::shared_ptr<Database> database);
 
-  rt::Task<Result<ItemRef>> write(Key key, Expected expected, Render render, bool erase);
+  struct How {
+    bool erase = false;
+    Durability durability = Durability::first;
+  };
+  rt::Task<Result<ItemRef>> write(Key key, Expected expected, Render render, How how);
+  void give_up(const Batch& batch, const Result<void>& why);
   static rt::Task<Result<void>> wait_for(std::shared_ptr<Commit> commit);
   rt::Task<void> commit_all();
   void finish(Commit& commit, Result<void> result);
@@ -59,6 +72,8 @@ class SqliteStore final : public Store {
   std::shared_ptr<Database> database_;  // shared with the commit that may run on another thread
   State state_;
   Batch pending_;                        // staged, not yet handed to a commit
+  Batch owed_;                           // shown, and refused by the disk: part of the next commit
+  std::size_t shown_early_ = 0;          // shown and not durable
   std::shared_ptr<Commit> next_commit_;  // of pending_; null when it is empty
   std::shared_ptr<Commit> running_;      // null when none is
   rt::Scope scope_;

@@ -2,7 +2,8 @@
 //
 // The whole state is in memory, as the very bytes that will be sent. Every write gets the next
 // number of one global counter, its revision. A write is acknowledged, and visible to get(), list()
-// and watches, only when it is durable. Writes become visible in the order of their revisions.
+// and watches, only when it is durable, but for those that ask for less (Durability::later). Writes
+// become visible in the order of their revisions.
 //
 // A store belongs to one loop. Values are shared and immutable, so readers keep them as long as
 // they like.
@@ -61,6 +62,17 @@ struct Expected {
   std::optional<Revision> revision;
 };
 
+// When a write is shown, against when it is durable.
+enum class Durability : std::uint8_t {
+  first,  // durable, then shown
+  // Shown and acknowledged at once, unless a write before it is not shown yet; durable with the
+  // next commit. A crash may take it back: for what its writer makes again whenever it starts.
+  later,
+};
+
+// Beyond this many that are shown and not durable yet, Durability::later is as `first`.
+inline constexpr std::size_t shown_early_max = 256;
+
 struct Listing {
   std::vector<ItemRef> items;  // by namespace, then name
   Revision revision = 0;       // at which all of them were current
@@ -116,7 +128,8 @@ class Store {
   // Both check `expected` against head() at once. Code::conflict, Code::already_exists (absent was
   // expected) or Code::not_found, and the store's own Code::io or Code::unavailable (disk full).
   // Dropping the task does not take the write back.
-  virtual rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render) = 0;
+  virtual rt::Task<Result<ItemRef>> put(Key key, Expected expected, Render render,
+                                        Durability durability) = 0;
   virtual rt::Task<Result<ItemRef>> erase(Key key, Expected expected, Render render) = 0;
   // Until everything put or erased before is durable.
   virtual rt::Task<Result<void>> flush() = 0;

@@ -61,8 +61,10 @@ class StoreTest : public testing::TestWithParam<std::string> {
   }
 
   std::string put(std::string_view where, std::string value,
-                  Expected expected = Expected::anything()) {
-    return shown(loop_.run(store_->put(key(where), expected, render(std::move(value)))));
+                  Expected expected = Expected::anything(),
+                  Durability durability = Durability::first) {
+    return shown(
+        loop_.run(store_->put(key(where), expected, render(std::move(value)), durability)));
   }
   std::string erase(std::string_view where, Expected expected = Expected::anything()) {
     return shown(loop_.run(store_->erase(key(where), expected, render("gone"))));
@@ -184,7 +186,8 @@ TEST_P(StoreTest, a_waiting_watch_wakes_with_the_write) {
   auto outcome = loop_.run([](Store& store, Watch& pods) -> rt::Task<std::string> {
     auto both = co_await rt::race(next_value(pods), [](Store& to) -> rt::Task<std::string> {
       Key where{"/pods", "a", "x"};
-      (void)co_await to.put(where, Expected::anything(), [](Revision) { return "value"; });
+      (void)co_await to.put(
+          where, Expected::anything(), [](Revision) { return "value"; }, Durability::first);
       co_await std::suspend_always{};
       co_return "";
     }(store));
@@ -217,7 +220,8 @@ TEST_P(StoreTest, many_writes_at_once_keep_their_order) {
   std::vector<rt::Task<Result<ItemRef>>> writes;
   writes.reserve(100);
   for (int i = 0; i < 100; ++i) {
-    writes.push_back(store_->put(key("a/x"), Expected::anything(), render(std::to_string(i))));
+    writes.push_back(store_->put(key("a/x"), Expected::anything(), render(std::to_string(i)),
+                                 Durability::first));
   }
   auto results = loop_.run(rt::all(loop_, std::move(writes)));
   for (std::size_t i = 0; i < results.size(); ++i) {
@@ -239,10 +243,12 @@ TEST_P(SqliteStoreTest, a_reopened_store_holds_the_same_and_never_uses_a_revisio
   open();
   EXPECT_EQ(get("a/x"), "-");
   EXPECT_EQ(get("a/y"), std::string("\0bin@2", 6));
-  EXPECT_EQ(store_->revision(), 3u);
-  EXPECT_FALSE(store_->watch({.bucket = "/pods", .from = 2}));
-  EXPECT_TRUE(store_->watch({.bucket = "/pods", .from = 3}));
-  EXPECT_EQ(put("a/z", "z"), "z@4");
+  // As many as may have been shown before they were durable.
+  const Revision reached = 3 + shown_early_max;
+  EXPECT_EQ(store_->revision(), reached);
+  EXPECT_FALSE(store_->watch({.bucket = "/pods", .from = reached - 1}));
+  EXPECT_TRUE(store_->watch({.bucket = "/pods", .from = reached}));
+  EXPECT_EQ(put("a/z", "z"), "z@" + std::to_string(reached + 1));
 }
 
 TEST_P(SqliteStoreTest, a_file_that_is_no_store_is_refused) {
@@ -275,8 +281,8 @@ TEST_P(SqliteStoreTest, a_write_that_the_disk_refuses_fails_and_later_ones_do_no
     FileSizeLimit full(1024 * 1024);
     std::vector<rt::Task<Result<ItemRef>>> writes;
     for (std::size_t bytes : {std::size_t{2} << 20, std::size_t{10}}) {
-      writes.push_back(
-          store_->put(key("a/x"), Expected::anything(), render(std::string(bytes, 'x'))));
+      writes.push_back(store_->put(key("a/x"), Expected::anything(),
+                                   render(std::string(bytes, 'x')), Durability::first));
     }
     auto results = loop_.run(rt::all(loop_, std::move(writes)));
     EXPECT_FALSE(results[0]);
@@ -287,7 +293,47 @@ TEST_P(SqliteStoreTest, a_write_that_the_disk_refuses_fails_and_later_ones_do_no
   EXPECT_THAT(drain(**watch), ElementsAre("put two@4 was one@1"));
   open();
   EXPECT_EQ(get("a/x"), "two@4");
-  EXPECT_EQ(store_->revision(), 4u);
+}
+
+TEST_P(SqliteStoreTest, what_may_be_durable_later_is_shown_at_once_and_owed_to_the_disk) {
+  put("a/x", "one");
+  auto watch = store_->watch({.bucket = "/pods", .from = 1});
+  ASSERT_TRUE(watch);
+  {
+    FileSizeLimit full(1024 * 1024);
+    const std::string large(std::size_t{2} << 20, 'x');
+    EXPECT_NE(put("a/large", large, Expected::anything(), Durability::later), "unavailable");
+    EXPECT_EQ(put("a/y", "y", Expected::anything(), Durability::later), "y@3");
+    EXPECT_EQ(drain(**watch).size(), 2u);
+    // The disk took neither, and so not this one.
+    EXPECT_FALSE(put("a/x", "two").starts_with("two"));
+  }
+  EXPECT_EQ(put("a/x", "three", Expected::at(1)), "three@5");
+  open();
+  EXPECT_EQ(get("a/x"), "three@5");
+  EXPECT_EQ(get("a/y"), "y@3");
+  EXPECT_NE(get("a/large"), "-");
+}
+
+TEST_P(SqliteStoreTest, what_may_be_durable_later_is_not_shown_before_an_earlier_write) {
+  FileSizeLimit full(1024 * 1024);
+  std::vector<rt::Task<Result<ItemRef>>> writes;
+  writes.push_back(store_->put(key("a/x"), Expected::anything(),
+                               render(std::string(std::size_t{2} << 20, 'x')), Durability::first));
+  writes.push_back(store_->put(key("a/y"), Expected::anything(), render("y"), Durability::later));
+  const auto results = loop_.run(rt::all(loop_, std::move(writes)));
+  EXPECT_FALSE(results[0]);
+  EXPECT_FALSE(results[1]);
+  EXPECT_EQ(get("a/y"), "-");
+}
+
+TEST_P(SqliteStoreTest, only_so_many_are_shown_before_they_are_durable) {
+  FileSizeLimit full(0);
+  for (std::size_t i = 0; i < shown_early_max; ++i) {
+    EXPECT_EQ(put("a/x", "x", Expected::anything(), Durability::later),
+              "x@" + std::to_string(i + 1));
+  }
+  EXPECT_FALSE(put("a/x", "x", Expected::anything(), Durability::later).starts_with("x"));
 }
 
 INSTANTIATE_TEST_SUITE_P(, SqliteStoreTest, testing::Values("sqlite"),
@@ -298,7 +344,8 @@ rt::Task<void> write_for_ever(Store& store, int writer, int out) {
   for (int round = 0;; ++round) {
     Key key{"/pods", "a", std::to_string(writer) + "-" + std::to_string(round % 7)};
     Expected expected = Expected::anything();
-    auto written = co_await store.put(key, expected, [](Revision r) { return std::to_string(r); });
+    auto written = co_await store.put(
+        key, expected, [](Revision r) { return std::to_string(r); }, Durability::first);
     if (!written) _exit(2);
     std::string line = key.name + " " + (*written)->value + "\n";
     if (write(out, line.data(), line.size()) < 0) _exit(3);
