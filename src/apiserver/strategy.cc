@@ -5,6 +5,8 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
+
 namespace tulle::apiserver {
 
 namespace json = boost::json;
@@ -36,10 +38,13 @@ void take_from(const json::object& from, json::object& object, std::string_view 
   }
 }
 
-json::object without_metadata_and_status(json::object object) {
-  object.erase("metadata");
-  object.erase("status");
-  return object;
+// Whether all that `object` says beside metadata and status stands in `other`, too.
+bool says_no_more(const json::object& object, const json::object& other) {
+  return std::ranges::all_of(object, [&other](const auto& field) {
+    if (field.key() == "metadata" || field.key() == "status") return true;
+    const json::value* value = other.if_contains(field.key());
+    return value != nullptr && *value == field.value();
+  });
 }
 
 }  // namespace
@@ -85,7 +90,7 @@ void prepare_update(const kube::KindDefinition& kind, std::string_view subresour
 void update_generation(const kube::KindDefinition& kind, const json::object& old,
                        json::object& object) {
   if (kind.generation != kube::Generation::spec) return;
-  if (without_metadata_and_status(old) == without_metadata_and_status(object)) return;
+  if (says_no_more(old, object) && says_no_more(object, old)) return;
   kube::set_at(object, "metadata.generation", kube::generation_of(old) + 1);
 }
 
