@@ -84,6 +84,7 @@ rt::Task<void> Cluster::start() {
   json::object space{
       {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}};
   if (!co_await local.create(kubeclient::kNamespaces, std::move(space))) fail("no namespace");
+  co_await create_node("a");
   restart_controllers();
   kubelet.start();
   source_ = std::make_unique<app::SnapshotSource>(
@@ -203,8 +204,14 @@ rt::Task<void> Cluster::create_daemon_set(std::string name) {
 }
 
 rt::Task<void> Cluster::create_node(std::string name) {
-  return create(kubeclient::kNodes,
-                {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}}}});
+  return create(
+      kubeclient::kNodes,
+      {{"apiVersion", "v1"},
+       {"kind", "Node"},
+       {"metadata", {{"name", name}}},
+       {"status",
+        {{"allocatable", {{"pods", "1000"}}},
+         {"conditions", json::array{json::object{{"type", "Ready"}, {"status", "True"}}}}}}});
 }
 
 rt::Task<void> Cluster::create_service(std::string name) {
@@ -501,8 +508,8 @@ rt::Task<std::vector<std::string>> Cluster::left_in_namespace() {
   std::vector<std::string> left;
   for (const Resource& resource :
        {kCronJobs, kJobs, kDeployments, kReplicaSets, kStatefulSets, kDaemonSets,
-        kControllerRevisions, kPersistentVolumeClaims, kPods, kServices, kEndpointSlices, kEndpoints,
-        kEvents, kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
+        kControllerRevisions, kPersistentVolumeClaims, kPods, kServices, kEndpointSlices,
+        kEndpoints, kEvents, kConfigMaps, kServiceAccounts, kSecrets, kLeases, kIngresses}) {
     const auto list = co_await local.list(resource, {.namespace_ = std::string(kNamespace)});
     if (!list) continue;
     for (const auto& object : list->items) {

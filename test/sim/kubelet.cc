@@ -119,7 +119,7 @@ rt::Task<void> Kubelet::wait(Duration least, Duration most) {
 
 rt::Task<void> Kubelet::live(LifePtr life) {
   co_await wait(1ms, 50ms);
-  if (!life->is_ending() && !life->has_ended() && co_await bind(life)) {
+  if (!life->is_ending() && !life->has_ended() && co_await placed(life)) {
     const bool serves = kube::string_at(*life->object, "spec.restartPolicy", "Always") == "Always";
     co_await (serves ? run(life) : work(life));
   }
@@ -213,15 +213,12 @@ void Kubelet::publish() {
   hooks_.publish(std::make_shared<proxy::PodTable>(table_.begin(), table_.end()));
 }
 
-rt::Task<bool> Kubelet::bind(LifePtr life) {
+// Until it has a node; false when it is to end before.
+rt::Task<bool> Kubelet::placed(LifePtr life) {
   while (!life->is_ending()) {
     if (!kube::string_at(*life->object, "spec.nodeName").empty()) co_return true;
-    boost::json::object bound = *life->object;
-    kube::set_at(bound, "spec.nodeName", "node-1");
-    const auto written = co_await client_.update(kubeclient::kPods, std::move(bound), {});
-    if (written) co_return true;
-    if (!written.error().is(kube::Reason::conflict)) hooks_.trace(written.error().message);
-    co_await wait(1ms, 20ms);
+    life->changed.clear();
+    co_await life->changed.wait();
   }
   co_return false;
 }

@@ -69,7 +69,7 @@ class Kubelet final {
   rt::Task<void> stop(LifePtr life);
   void serve(const LifePtr& life);
   void publish();
-  rt::Task<bool> bind(LifePtr life);
+  rt::Task<bool> placed(LifePtr life);
   rt::Task<bool> say(LifePtr life, std::string phase, bool ready);
   rt::Task<void> wait(Duration least, Duration most);
   LifePtr any_life(bool answering);
