@@ -6,6 +6,7 @@
 #include "kube/object.h"
 #include "net/tls.h"
 #include "node/container_command.h"
+#include "node/http_place.h"
 #include "node/probe_state.h"
 #include "rt/sleep.h"
 
@@ -21,6 +22,7 @@ namespace json = boost::json;
 using kube::string_at;
 
 constexpr Duration kEagerPause = std::chrono::milliseconds(50);
+constexpr int kRedirectsMax = 10;
 constexpr const char* kUserAgent = "kube-probe/tulle";
 
 // A number, or the name of one of the container's ports.
@@ -40,20 +42,23 @@ Result<std::uint16_t> port_of(const json::object& action, const json::object& co
   return failf(Code::invalid_argument, "the container has no port named \"{}\"", text);
 }
 
-rt::Task<Result<std::unique_ptr<net::Stream>>> connect(const ActionTarget& target,
-                                                       const json::object& action) {
-  CO_TRY(const std::uint16_t port, port_of(action, target.container));
+Result<SocketAddress> address_of(const ActionTarget& target, const json::object& action) {
+  TRY(const std::uint16_t port, port_of(action, target.container));
   const std::string_view host = string_at(action, "host");
   IpAddress address = target.context.address;
   if (!host.empty()) {
-    CO_TRY(address, IpAddress::parse(host));
+    TRY(address, IpAddress::parse(host));
   }
-  co_return co_await target.context.node.network.connect(
-      {.to = {.ip = address, .port = port}, .in = target.context.space});
+  return SocketAddress{.ip = address, .port = port};
+}
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> connect(PodContext& context, SocketAddress to) {
+  co_return co_await context.node.network.connect({.to = to, .in = context.space});
 }
 
 rt::Task<Result<void>> connect_only(const ActionTarget& target, const json::object& action) {
-  auto stream = co_await connect(target, action);
+  CO_TRY(const SocketAddress to, address_of(target, action));
+  auto stream = co_await connect(target.context, to);
   if (!stream) co_return std::move(stream).error();
   co_return Result<void>();
 }
@@ -81,32 +86,52 @@ void add_headers(const json::object& action, codec::Headers& headers) {
   for (const codec::Header& field : own) headers.append(field.name, field.value);
 }
 
-rt::Task<Result<void>> http_get(const ActionTarget& target, const json::object& action) {
+rt::Task<Result<codec::ResponseHead>> ask_http(const ActionTarget& target,
+                                               const json::object& action, HttpPlace place) {
   rt::Loop& loop = target.context.node.loop;
-  CO_TRY(auto stream, co_await connect(target, action));
-  codec::RequestHead head{.method = "GET", .target = std::string(string_at(action, "path", "/"))};
-  if (!head.target.starts_with('/')) head.target.insert(0, "/");
-  head.headers.append("Host", stream->peer_address().to_string());
+  CO_TRY(auto stream, co_await connect(target.context, place.to));
+  codec::RequestHead head{.method = "GET", .target = place.target};
+  head.headers.append("Host", place.to.to_string());
   head.headers.append("User-Agent", kUserAgent);
   head.headers.append("Accept", "*/*");
   head.headers.append("Connection", "close");
   add_headers(action, head.headers);
-  if (string_at(action, "scheme") == "HTTPS") {
+  if (place.tls) {
     CO_TRY(stream, co_await without_verification(loop, std::move(stream)));
   }
   http::ClientConnection connection(loop, std::move(stream));
   CO_TRY(const http::Response response, co_await connection.exchange(head));
-  const int status = response.head.status;
-  if (status >= 200 && status < 400) co_return Result<void>();
-  co_return failf(Code::unavailable, "HTTP probe failed with statuscode: {}", status);
+  co_return response.head;
+}
+
+rt::Task<Result<void>> http_get(const ActionTarget& target, const json::object& action) {
+  CO_TRY(const SocketAddress to, address_of(target, action));
+  HttpPlace place{.to = to,
+                  .tls = string_at(action, "scheme") == "HTTPS",
+                  .target = std::string(string_at(action, "path", "/"))};
+  if (!place.target.starts_with('/')) place.target.insert(0, "/");
+  for (int redirects = 0; redirects <= kRedirectsMax; ++redirects) {
+    CO_TRY(const codec::ResponseHead answer, co_await ask_http(target, action, place));
+    if (answer.status < 200 || answer.status > 399) {
+      co_return failf(Code::unavailable, "HTTP probe failed with statuscode: {}", answer.status);
+    }
+    if (answer.status < 300) break;
+    auto next = redirected(place, answer.headers.get("Location").value_or(""));
+    if (!next) break;
+    if (redirects == kRedirectsMax) {
+      co_return failf(Code::unavailable, "stopped after {} redirects", kRedirectsMax);
+    }
+    place = *std::move(next);
+  }
+  co_return Result<void>();
 }
 
 rt::Task<Result<void>> ask_grpc(const ActionTarget& target, const json::object& action) {
-  CO_TRY(auto stream, co_await connect(target, action));
-  std::string authority = stream->peer_address().to_string();
+  CO_TRY(const SocketAddress to, address_of(target, action));
+  CO_TRY(auto stream, co_await connect(target.context, to));
   co_return co_await http::check_grpc_health(target.context.node.loop, std::move(stream),
                                              {.service = std::string(string_at(action, "service")),
-                                              .authority = std::move(authority),
+                                              .authority = to.to_string(),
                                               .user_agent = kUserAgent});
 }
 

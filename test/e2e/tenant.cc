@@ -1,11 +1,10 @@
 // A program that lives in a pod and looks at what it was given there. SIGTERM does not end it: the
 // first process of a namespace has no default for that.
-//   tenant serve PORT TLS_PORT SICK_FILE   200 to every GET, and grpc.health.v1.Health/Check:
-//   SERVING
-//                                          unless SICK_FILE is there. TLS by a certificate of its
-//                                          own
-//   tenant cat FILE                        prints the file
-//   tenant write FILE TEXT [CODE]          writes the file, makes its directory, ends with CODE
+//   tenant serve PORT TLS_PORT SICK_FILE
+//       200 to every GET, but 410 to /gone, where /moved leads; grpc.health.v1.Health/Check:
+//       SERVING unless SICK_FILE is there. TLS by a certificate of its own.
+//   tenant cat FILE                  prints the file
+//   tenant write FILE TEXT [CODE]    writes the file, makes its directory, ends with CODE
 #include "http/server.h"
 #include "net/kernel_network.h"
 #include "net/pki.h"
@@ -28,12 +27,15 @@ class Tenant final : public http::Handler {
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override {
     if (request.head.method == "POST") return serve_grpc(exchange);
-    return send(exchange);
+    if (request.head.target == "/moved") {
+      return send(exchange, {.status = 302, .headers = {{"Location", "/gone"}}});
+    }
+    return send(exchange, {.status = request.head.target == "/gone" ? 410 : 200});
   }
 
  private:
-  static rt::Task<void> send(http::Exchange& exchange) {
-    static_cast<void>(co_await exchange.send({.status = 200}, "well\n"));
+  static rt::Task<void> send(http::Exchange& exchange, codec::ResponseHead head) {
+    static_cast<void>(co_await exchange.send(head));
   }
   rt::Task<void> serve_grpc(http::Exchange& exchange) {
     const char status = std::filesystem::exists(sick_file_) ? '\2' : '\1';

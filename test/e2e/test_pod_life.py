@@ -66,6 +66,14 @@ def test_grpc_and_https_are_asked_and_the_probe_s_own_grace_counts(home):
                20, "the liveness probe has it started again")
 
 
+def test_a_redirect_is_followed_to_where_it_leads(home):
+    run(home, "moved", {"readinessProbe": {
+        "httpGet": {"port": 8080, "path": "/moved"}, "periodSeconds": 1}})
+    wait_until(lambda: "HTTP probe failed with statuscode: 410" in messages_of(home, "moved"), 20,
+               "the probe fails")
+    assert not is_ready(home, "moved")
+
+
 CONFIG = """
 apiVersion: v1
 kind: ConfigMap
