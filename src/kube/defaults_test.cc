@@ -51,6 +51,14 @@ TEST_F(Defaults, a_job_finds_its_pods_by_its_uid) {
           "schedulerName":"default-scheduler"}}},"status":{}})");
 }
 
+TEST_F(Defaults, a_job_is_whole_at_once_however_little_its_template_says) {
+  const json::value job = defaulted(R"({"apiVersion":"batch/v1","kind":"Job",
+    "metadata":{"name":"sum","uid":"u1"},"spec":{"template":{"spec":{"containers":[]}}}})");
+  EXPECT_EQ(job.at_pointer("/spec/template/metadata/labels/job-name"), "sum");
+  // Its template must not change with the next write.
+  EXPECT_EQ(defaulted(json::serialize(job)), job);
+}
+
 TEST_F(Defaults, a_job_may_choose_its_own_pods) {
   const json::value job = defaulted(R"({"apiVersion":"batch/v1","kind":"Job",
     "metadata":{"name":"sum","uid":"u1"},"spec":{"manualSelector":true,"parallelism":2,
