@@ -147,8 +147,10 @@ void PodWorker::stop_for_good() {
 // that would not leave.
 rt::Task<void> PodWorker::stop_when_drained() {
   co_await rt::race(context_.node.proxy.drained(context_.place.uid), kill_time(context_));
-  if (context_.stopping.is_set()) co_return;
-  context_.kill_at = context_.node.loop.now() + std::max(grace_, kStopTimeMin);
+  // Unless its containers have ended by themselves or at a deadline meanwhile.
+  if (!context_.stopping.is_set()) {
+    context_.kill_at = context_.node.loop.now() + std::max(grace_, kStopTimeMin);
+  }
   stop_for_good();
 }
 
