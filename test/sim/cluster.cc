@@ -253,7 +253,7 @@ rt::Task<json::object> Cluster::finished(std::string job) {
       fail("job " + job + " does not come to its end: " + json::serialize(status));
       break;
     }
-    co_await rt::sleep(loop, 10ms);
+    co_await rt::sleep(loop, 250ms);
   }
   trace("finished " + job + " " + json::serialize(status));
   co_return status;

@@ -359,7 +359,7 @@ rt::Task<void> life_of_jobs(Cluster& cluster) {
 }
 
 TEST(Jobs, count_every_success_once_over_an_unreliable_client) {
-  for (const std::uint64_t seed : seeds(12)) {
+  for (const std::uint64_t seed : seeds(6)) {
     SCOPED_TRACE(seed);
     Cluster cluster(seed);
     cluster.run(life_of_jobs(cluster));
