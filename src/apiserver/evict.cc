@@ -15,7 +15,8 @@ namespace json = boost::json;
 
 namespace {
 
-constexpr int retry_after_seconds = 10;
+// kubectl drain tries again by itself, and says so; told a time, its client waits without a word.
+constexpr int retry_after_seconds = 0;
 // A budget that somebody else wrote meanwhile is read again so often.
 constexpr int attempts_max = 20;
 
