@@ -185,16 +185,14 @@ rt::Task<ApiResult<Reconciled>> DaemonSetController::reconcile(NamespacedName ke
   if (!set || kube::is_deleting(*set)) co_return Reconciled{};
   CO_TRY(const auto revisions, co_await history_.follow(set));
   const std::string hash(hash_of(*revisions.back()));
-  CO_TRY(auto nodes, co_await claim_pods(set));
-  Duration again_after{};
-  auto view = daemon_view(*set, nodes, hash, api_now(shared_.loop), again_after);
-  const ApiResult<void> advanced = co_await advance(set, revisions.back(), nodes, view);
-  CO_TRY(nodes, co_await claim_pods(set));
+  CO_TRY_VOID(co_await claim_pods(set));
+  const ApiResult<void> advanced = co_await advance(set, revisions.back());
   const ObjectPtr current = shared_.daemon_sets.get(key);
   if (!current || kube::uid_of(*current) != kube::uid_of(*set)) co_return Reconciled{};
   // Of the set as it was acted upon: a later one is not observed yet.
-  again_after = {};
-  view = daemon_view(*set, nodes, hash, api_now(shared_.loop), again_after);
+  Duration again_after{};
+  const auto nodes = nodes_now(*set);
+  const auto view = daemon_view(*set, nodes, hash, api_now(shared_.loop), again_after);
   json::object changed = *current;
   changed["status"] = daemon_status(*set, view);
   CO_TRY_VOID(co_await write_status(shared_, shared_.daemon_sets, current, std::move(changed)));
@@ -203,12 +201,25 @@ rt::Task<ApiResult<Reconciled>> DaemonSetController::reconcile(NamespacedName ke
   co_return Reconciled{.again_after = again_after};
 }
 
-// The set's pods by node, and every other node.
-rt::Task<ApiResult<std::vector<NodePods>>> DaemonSetController::claim_pods(ObjectPtr set) {
-  CO_TRY(auto pods, co_await claim(shared_, shared_.pods, set,
-                                   [](const json::object& pod, const json::object&) {
-                                     return !kube::is_deleting(pod);
-                                   }));
+// Adopts orphans and lets go of what matches no more; who may not have heard that it has to go is
+// told so again.
+rt::Task<ApiResult<void>> DaemonSetController::claim_pods(ObjectPtr set) {
+  CO_TRY(const auto pods, co_await claim(shared_, shared_.pods, set,
+                                         [](const json::object& pod, const json::object&) {
+                                           return !kube::is_deleting(pod);
+                                         }));
+  for (const ObjectPtr& pod : pods) {
+    if (ending_.is_unanswered(*pod)) CO_TRY_VOID(co_await end_pod(set, pod));
+  }
+  co_return ApiResult<void>();
+}
+
+// Every node, with the set's pods on it, as the caches have them in this turn.
+std::vector<NodePods> DaemonSetController::nodes_now(const json::object& set) const {
+  std::vector<ObjectPtr> pods = in_namespace(shared_.pods, kube::namespace_of(set));
+  std::erase_if(pods, [&set](const ObjectPtr& pod) {
+    return !kube::is_controlled_by(*pod, kube::uid_of(set));
+  });
   std::ranges::sort(pods, [](const ObjectPtr& a, const ObjectPtr& b) {
     const auto age = [](const json::object& pod) {
       return std::tuple(kube::string_at(pod, "metadata.creationTimestamp"), kube::name_of(pod));
@@ -223,17 +234,17 @@ rt::Task<ApiResult<std::vector<NodePods>>> DaemonSetController::claim_pods(Objec
       return kube::string_at(*pod, "spec.nodeName") == key.name;
     });
   }
-  co_return nodes;
+  return nodes;
 }
 
-rt::Task<ApiResult<void>> DaemonSetController::advance(ObjectPtr set, ObjectPtr revision,
-                                                       std::vector<NodePods> nodes,
-                                                       std::vector<DaemonNode> view) {
+// What is decided here is decided within one turn: nothing that was seen before a wait counts.
+rt::Task<ApiResult<void>> DaemonSetController::advance(ObjectPtr set, ObjectPtr revision) {
+  const std::vector<NodePods> nodes = nodes_now(*set);
+  Duration again_after{};
+  auto view = daemon_view(*set, nodes, hash_of(*revision), api_now(shared_.loop), again_after);
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     for (std::size_t j = 0; j < nodes[i].pods.size(); ++j) {
-      const ObjectPtr& pod = nodes[i].pods[j];
-      if (ending_.contains(*pod)) view[i].pods[j].state = DaemonState::ending;
-      if (ending_.is_unanswered(*pod)) CO_TRY_VOID(co_await end_pod(set, pod));
+      if (ending_.contains(*nodes[i].pods[j])) view[i].pods[j].state = DaemonState::ending;
     }
   }
   const auto wanted = std::ranges::count_if(view, &DaemonNode::wanted);

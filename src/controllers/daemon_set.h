@@ -41,9 +41,9 @@ class DaemonSetController final {
 
  private:
   rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
-  rt::Task<ApiResult<std::vector<NodePods>>> claim_pods(ObjectPtr set);
-  rt::Task<ApiResult<void>> advance(ObjectPtr set, ObjectPtr revision, std::vector<NodePods> nodes,
-                                    std::vector<DaemonNode> view);
+  rt::Task<ApiResult<void>> claim_pods(ObjectPtr set);
+  std::vector<NodePods> nodes_now(const json::object& set) const;
+  rt::Task<ApiResult<void>> advance(ObjectPtr set, ObjectPtr revision);
   rt::Task<ApiResult<void>> end_pod(ObjectPtr set, ObjectPtr pod);
 
   Shared& shared_;

@@ -22,6 +22,8 @@ class EndingPods final {
   void told(const json::object& pod);
   void answered(const json::object& pod);
 
+  // REQUIRES: `pod` is as the cache has it now; of an older copy it may be known no more that it
+  // ends.
   bool contains(const json::object& pod) const;
   // Told, but no answer came: it may not have been heard, and has to be told again.
   bool is_unanswered(const json::object& pod) const;

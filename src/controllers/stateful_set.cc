@@ -149,7 +149,8 @@ rt::Task<ApiResult<Reconciled>> StatefulSetController::reconcile(NamespacedName 
   if (!set || kube::is_deleting(*set)) co_return Reconciled{};
   CO_TRY(const auto revisions, co_await history_.follow(set));
   CO_TRY(auto pods, co_await claim_pods(set));
-  const ApiResult<void> advanced = co_await advance(set, revisions, by_ordinal(*set, pods));
+  CO_TRY_VOID(co_await tend_all(set, by_ordinal(*set, pods)));
+  const ApiResult<void> advanced = co_await advance(set, revisions);
   CO_TRY(pods, co_await claim_pods(set));
   const StatefulRevisions names = names_of(*set, revisions);
   const ObjectPtr current = shared_.stateful_sets.get(key);
@@ -190,13 +191,27 @@ StatefulView StatefulSetController::view_of(const json::object& set, const State
           .condemned = seen(pods.condemned)};
 }
 
-rt::Task<ApiResult<void>> StatefulSetController::advance(ObjectPtr set,
-                                                         std::vector<ObjectPtr> revisions,
-                                                         StatefulPods pods) {
+// The set's pods as the cache has them in this turn.
+StatefulPods StatefulSetController::pods_now(const json::object& set) const {
+  std::vector<ObjectPtr> pods = in_namespace(shared_.pods, kube::namespace_of(set));
+  std::erase_if(pods, [&set](const ObjectPtr& pod) {
+    return !kube::is_controlled_by(*pod, kube::uid_of(set));
+  });
+  return by_ordinal(set, pods);
+}
+
+rt::Task<ApiResult<void>> StatefulSetController::tend_all(ObjectPtr set, StatefulPods pods) {
   for (const ObjectPtr& pod : pods.replicas) {
     if (pod) CO_TRY_VOID(co_await tend(set, pod, false));
   }
   for (const ObjectPtr& pod : pods.condemned) CO_TRY_VOID(co_await tend(set, pod, true));
+  co_return ApiResult<void>();
+}
+
+// What is decided here is decided within one turn: nothing that was seen before a wait counts.
+rt::Task<ApiResult<void>> StatefulSetController::advance(ObjectPtr set,
+                                                         std::vector<ObjectPtr> revisions) {
+  const StatefulPods pods = pods_now(*set);
   const StatefulRevisions names = names_of(*set, revisions);
   const auto current = std::ranges::find_if(revisions, [&names](const ObjectPtr& revision) {
     return kube::name_of(*revision) == names.current;

@@ -52,8 +52,9 @@ class StatefulSetController final {
  private:
   rt::Task<ApiResult<Reconciled>> reconcile(NamespacedName key);
   rt::Task<ApiResult<std::vector<ObjectPtr>>> claim_pods(ObjectPtr set);
-  rt::Task<ApiResult<void>> advance(ObjectPtr set, std::vector<ObjectPtr> revisions,
-                                    StatefulPods pods);
+  StatefulPods pods_now(const json::object& set) const;
+  rt::Task<ApiResult<void>> tend_all(ObjectPtr set, StatefulPods pods);
+  rt::Task<ApiResult<void>> advance(ObjectPtr set, std::vector<ObjectPtr> revisions);
   StatefulView view_of(const json::object& set, const StatefulPods& pods,
                        std::string_view newest) const;
   rt::Task<ApiResult<void>> create_pod(ObjectPtr set, ObjectPtr revision, std::int64_t ordinal);
