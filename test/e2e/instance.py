@@ -186,7 +186,7 @@ class Instance:
 
     def api(self, method, path, body=None):
         """(status, body) of one request to the API server, with the kubeconfig's certificate."""
-        connection = self._api_connection()
+        connection = self.api_connection()
         try:
             payload = None if body is None else json.dumps(body)
             connection.request(method, path, payload, {"Content-Type": "application/json"})
@@ -197,7 +197,7 @@ class Instance:
         finally:
             connection.close()
 
-    def _api_connection(self):
+    def api_connection(self):
         fields = dict(line.split(":", 1) for line in self.kubeconfig.read_text().splitlines()
                       if "-data:" in line)
         plain = {k.strip(" -"): base64.b64decode(v.strip(' "')) for k, v in fields.items()}
