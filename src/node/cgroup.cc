@@ -1,5 +1,8 @@
 #include "node/cgroup.h"
 
+#include "base/owned_fd.h"
+
+#include <fcntl.h>
 #include <unistd.h>
 #include <cerrno>
 #include <filesystem>
@@ -22,9 +25,22 @@ std::vector<std::string> hierarchies() {
   return out;
 }
 
+// Into a file that may not be there.
+void write_if_there(const std::string& path, std::string_view text) {
+  const OwnedFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file) (void)!::write(file.get(), text.data(), text.size());
+}
+
 bool may_be_left(int error) { return error == ENOENT || error == ENOTEMPTY || error == EBUSY; }
 
 }  // namespace
+
+void lift_cpu_limit(const std::string& group) {
+  for (const std::string& hierarchy : hierarchies()) {
+    write_if_there(hierarchy + group + "/cpu.cfs_quota_us", "-1");  // v1
+    write_if_there(hierarchy + group + "/cpu.max", "max");          // v2
+  }
+}
 
 Result<void> remove_pod_cgroup(const std::string& uid) {
   for (const std::string& hierarchy : hierarchies()) {

@@ -4,6 +4,7 @@
 #include "codec/json.h"
 #include "kube/object.h"
 #include "kube/time.h"
+#include "node/cgroup.h"
 #include "node/image_files.h"
 #include "node/process_identity.h"
 #include "node/rootfs.h"
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
 #include <filesystem>
 
 namespace tulle::node {
@@ -131,9 +133,15 @@ void Container::signal(int number) {
   if (process_) (void)process_->signal(number).has_value();
 }
 
+void Container::kill() {
+  lift_cpu_limit(place_.cgroup());
+  signal(SIGKILL);
+}
+
 rt::Task<void> remove_remains(Node& node, RunPlace place) {
   // With an `exit` the shim has told the runtime already.
   if (!read_end(place)) {
+    lift_cpu_limit(place.cgroup());
     (void)co_await rt::run_command(node.loop, node.driver,
                                    {.arguments = node.runtime.remove(place.id())});
   }

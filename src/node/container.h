@@ -45,6 +45,8 @@ class Container final {
   rt::Task<ContainerEnd> ended();
   // Does nothing when it is gone.
   void signal(int number);
+  // SIGKILL, and the CPU time that it takes to die.
+  void kill();
 
   const RunPlace& place() const { return place_; }
   const std::string& started_at() const { return started_at_; }

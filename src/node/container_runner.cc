@@ -361,7 +361,7 @@ rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Dura
   container.signal(signal_number(stop_signal_));
   auto outcome = co_await rt::race(container.ended(), killing_time(kill_at));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
-  container.signal(SIGKILL);
+  container.kill();
   co_return co_await container.ended();
 }
 

@@ -91,7 +91,8 @@ json::object process_of(const ContainerSettings& settings) {
 
 json::object resources_of(const ContainerSettings& settings) {
   json::object resources{
-      {"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}}};
+      {"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}},
+      {"pids", {{"limit", container_pids_max}}}};
   if (settings.memory_limit) {
     resources["memory"] = {{"limit", *settings.memory_limit}, {"swap", *settings.memory_limit}};
   }

@@ -24,6 +24,10 @@ struct ContainerUser {
   std::vector<std::uint32_t> groups = {};
 };
 
+// Processes and threads of one container together: one that forks without end must not take the
+// machine's.
+inline constexpr std::int64_t container_pids_max = 4096;
+
 struct ContainerSettings {
   std::vector<std::string> arguments;
   std::vector<std::string> environment;  // "NAME=value"

@@ -49,10 +49,10 @@ class Polyglot final : public http::Handler {
   static rt::Task<void> echo_messages(http::Request& request, http::Exchange& exchange) {
     const auto key = codec::websocket_accept_key(*request.head.headers.get("sec-websocket-key"));
     if (!key) co_return;
-    auto stream = co_await exchange.upgrade({.status = 101,
-                                             .headers = {{"Connection", "Upgrade"},
-                                                         {"Upgrade", "websocket"},
-                                                         {"Sec-WebSocket-Accept", *key}}});
+    auto stream = co_await exchange.upgrade(
+        {.status = 101,
+         .headers = {
+             {"Connection", "Upgrade"}, {"Upgrade", "websocket"}, {"Sec-WebSocket-Accept", *key}}});
     if (!stream) co_return;
     codec::WebSocketDecoder decoder(codec::WebSocketDecoder::Role::server);
     std::string received;

@@ -64,7 +64,8 @@ def polyglot(shared):
     shared.import_image("polyglot:latest", BINARY.parent / "test/polyglot")
     shared.kubectl("apply", "-f", "-", stdin=MANIFEST)
     shared.wait_for_pods("polyglot", PODS)
-    wait_until(lambda: shared.ingress("polyglot.localhost")[0] == 200, 10, "the Ingress leads there")
+    wait_until(lambda: shared.ingress("polyglot.localhost")[0] == 200, 10,
+               "the Ingress leads there")
     yield shared
     shared.kubectl("delete", "-f", "-", "--wait=false", stdin=MANIFEST)
 
