@@ -251,6 +251,14 @@ constexpr std::string_view pod_rule =
 TEST_F(Validation, mistakes_in_workloads_and_their_limits_are_told) {
   const Row rows[] = {
       {stateful_set, "", "", {}},
+      {stateful_set,
+       "/spec/template/spec/containers/0/volumeMounts",
+       R"([{"name":"data","mountPath":"/v"}])",
+       {}},
+      {job,
+       "/spec/template/spec/containers/0/volumeMounts",
+       R"([{"name":"data","mountPath":"/v"}])",
+       {R"(spec.template.spec.containers[0].volumeMounts[0].name: Not found: "data")"}},
       {job, "", "", {}},
       {autoscaler, "", "", {}},
       {budget, "", "", {}},
