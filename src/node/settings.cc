@@ -120,7 +120,7 @@ Result<ContainerUser> find_user(const SettingsInput& input, const std::string& r
   for (const json::value& group : kube::array_at(pod, "supplementalGroups")) {
     if (group.is_int64()) user.groups.push_back(static_cast<std::uint32_t>(group.get_int64()));
   }
-  if (const auto group = group_of_volumes(input.pod)) user.groups.push_back(*group);
+  if (const auto group = group_of_volumes(input.pod)) user.groups.push_back(group->id);
   if (kube::bool_at(own, "runAsNonRoot", kube::bool_at(pod, "runAsNonRoot")) && user.uid == 0) {
     return fail(Code::invalid_argument, "container has runAsNonRoot and image will run as root");
   }

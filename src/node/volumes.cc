@@ -115,11 +115,14 @@ bool is_mount_point(const std::string& path) {
          own.st_dev != parent.st_dev;
 }
 
+constexpr mode_t kGroupOwnsDirectory = 02770;
+constexpr mode_t kGroupOwnsFile = 0660;
+
 Result<void> give_group(const std::string& path, std::uint32_t group) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0) return os_error(errno, "look at " + path);
   if (S_ISLNK(status.st_mode)) return {};
-  const mode_t granted = S_ISDIR(status.st_mode) ? 02770 : 0660;
+  const mode_t granted = S_ISDIR(status.st_mode) ? kGroupOwnsDirectory : kGroupOwnsFile;
   if (::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0 ||
       ::chmod(path.c_str(), (status.st_mode & 07777) | granted) != 0) {
     return os_error(errno, "give a group to " + path);
@@ -127,8 +130,25 @@ Result<void> give_group(const std::string& path, std::uint32_t group) {
   return {};
 }
 
+bool has_group(const std::string& directory, std::uint32_t group) {
+  struct stat status{};
+  return ::stat(directory.c_str(), &status) == 0 && status.st_gid == group &&
+         (status.st_mode & kGroupOwnsDirectory) == kGroupOwnsDirectory;
+}
+
+// The root comes last: where it has the group, everything has it, whatever was interrupted before.
+Result<void> give_group_to_tree(const std::string& root, const VolumeGroup& group) {
+  using enum VolumeGroup::ChangePolicy;
+  if (group.policy == on_root_mismatch && has_group(root, group.id)) return {};
+  std::error_code error;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(root, error)) {
+    TRY_VOID(give_group(entry.path(), group.id));
+  }
+  return give_group(root, group.id);
+}
+
 Result<void> make(const std::string& path, const ScratchVolume& volume,
-                  std::optional<std::uint32_t> group) {
+                  std::optional<VolumeGroup> group) {
   TRY_VOID(make_directories(path, 0777));
   if (volume.in_memory && !is_mount_point(path)) {
     const std::string size =
@@ -138,7 +158,7 @@ Result<void> make(const std::string& path, const ScratchVolume& volume,
       return os_error(errno, "mount a tmpfs");
     }
   }
-  return group ? give_group(path, *group) : Result<void>();
+  return group ? give_group(path, group->id) : Result<void>();
 }
 
 // As HostPathVolumeSource's type says. Without one, what is missing is made, as containerd does.
@@ -168,23 +188,18 @@ Result<void> check_host_path(const HostVolume& volume) {
 
 // The pod's place for the volume is a link, so that nothing of the machine can go with the pod.
 Result<void> make(const std::string& path, const HostVolume& volume,
-                  std::optional<std::uint32_t> group) {
+                  std::optional<VolumeGroup> group) {
   TRY_VOID(check_host_path(volume));
   if (::symlink(volume.path.c_str(), path.c_str()) != 0 && errno != EEXIST) {
     return os_error(errno, "link " + path);
   }
   if (!group || !volume.may_have_group) return {};
-  TRY_VOID(give_group(volume.path, *group));
-  std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(volume.path, error)) {
-    TRY_VOID(give_group(entry.path(), *group));
-  }
-  return {};
+  return give_group_to_tree(volume.path, *group);
 }
 
 Result<void> make(const std::string& path, const VolumeFiles& files,
-                  std::optional<std::uint32_t> group) {
-  return write_projection(path, files, group);
+                  std::optional<VolumeGroup> group) {
+  return write_projection(path, files, group ? std::optional(group->id) : std::nullopt);
 }
 
 // Where `sub_path` of the volume is, made if it is missing. The kernel refuses ways that lead out.
@@ -235,13 +250,18 @@ Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& source
   return plans;
 }
 
-std::optional<std::uint32_t> group_of_volumes(const json::object& pod) {
-  const std::int64_t group = kube::integer_at(pod, "spec.securityContext.fsGroup", -1);
-  return group < 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(group));
+std::optional<VolumeGroup> group_of_volumes(const json::object& pod) {
+  using enum VolumeGroup::ChangePolicy;
+  const json::object& context = kube::object_at(pod, "spec.securityContext");
+  const std::int64_t group = kube::integer_at(context, "fsGroup", -1);
+  if (group < 0) return std::nullopt;
+  const bool on_mismatch = string_at(context, "fsGroupChangePolicy") == "OnRootMismatch";
+  return VolumeGroup{.id = static_cast<std::uint32_t>(group),
+                     .policy = on_mismatch ? on_root_mismatch : always};
 }
 
 Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume>& volumes,
-                          std::optional<std::uint32_t> group) {
+                          std::optional<VolumeGroup> group) {
   TRY_VOID(make_directories(place.volumes(), 0755));
   for (const PlannedVolume& volume : volumes) {
     auto made =

@@ -43,12 +43,19 @@ enum class VolumesOf : std::uint8_t { every_kind, objects };
 // has no volume yet.
 Result<std::vector<PlannedVolume>> plan_volumes(const EnvironmentSources& sources, VolumesOf which);
 
-// spec.securityContext.fsGroup.
-std::optional<std::uint32_t> group_of_volumes(const boost::json::object& pod);
+// Whose a pod's volumes are to be, and when what a volume already holds is given to it, too.
+struct VolumeGroup {
+  enum class ChangePolicy : std::uint8_t { always, on_root_mismatch };
+  std::uint32_t id = 0;
+  ChangePolicy policy = ChangePolicy::always;
+};
+
+// spec.securityContext.fsGroup and fsGroupChangePolicy.
+std::optional<VolumeGroup> group_of_volumes(const boost::json::object& pod);
 
 // Makes them, or brings them up to date. Those that may have a group get it. Blocking.
 Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume>& volumes,
-                          std::optional<std::uint32_t> group);
+                          std::optional<VolumeGroup> group);
 
 // Unmounts what make_volumes() mounted; nothing there is no error. Blocking.
 Result<void> unmount_volumes(const PodPlace& place);

@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
+#include <sys/stat.h>
 #include <unistd.h>
+#include <filesystem>
 
 namespace tulle::node {
 namespace {
@@ -80,6 +82,29 @@ TEST_F(MountsTest, a_path_of_the_host_is_checked_and_only_linked_to) {
                 (temporary / "no") + " does not exist");
   ASSERT_TRUE(remove_tree(place.run()));
   EXPECT_EQ(contents_of(there), "kept");
+}
+
+TEST_F(MountsTest, what_a_claim_holds_is_given_to_the_group_when_the_policy_says_so) {
+  const std::string volume = temporary / "volume";
+  const std::string kept = volume + "/kept";
+  std::filesystem::create_directories(kept);
+  const auto mode_after = [&](mode_t mode, std::string_view policy) {
+    EXPECT_EQ(::chmod(kept.c_str(), mode), 0);
+    json::object& context = pod["spec"].as_object()["securityContext"].emplace_object();
+    context = {{"fsGroup", 70}, {"fsGroupChangePolicy", policy}};
+    EXPECT_TRUE(make_volumes(
+        place,
+        {{.name = "claim", .what = HostVolume{.path = volume, .type = "", .may_have_group = true}}},
+        group_of_volumes(pod)));
+    struct stat status{};
+    EXPECT_EQ(::stat(kept.c_str(), &status), 0);
+    EXPECT_EQ(status.st_gid, 70U);
+    return status.st_mode & 07777;
+  };
+  EXPECT_EQ(mode_after(0700, "OnRootMismatch"), 02770U);  // the volume is new
+  EXPECT_EQ(mode_after(0700, "OnRootMismatch"), 0700U);
+  EXPECT_EQ(mode_after(0700, "Always"), 02770U);
+  EXPECT_EQ(mode_after(0700, ""), 02770U);
 }
 
 TEST_F(MountsTest, memory_is_mounted_once_and_unmounted) {
