@@ -131,12 +131,14 @@ rt::Task<kube::ApiResult<void>> ask_budget(Context& context, DocumentRef pod, bo
 rt::Task<kube::ApiResult<ApiResponse>> evict_pod(Context& context, const Call& call) {
   std::vector<std::string> duplicates;
   DeleteOptions options;
+  CO_TRY(options.dry_run, parse_dry_run(call.request.query.get_all("dryRun")));
   CO_TRY(json::value document,
          decode_body(context.scheme, call.request.content_type, call.request.body, duplicates));
   if (const json::object* eviction = document.if_object()) {
     CO_TRY_VOID(read_delete_options(kube::object_at(*eviction, "deleteOptions"), options));
   }
   CO_TRY(Live pod, live_object(context, call));
+  CO_TRY_VOID(check_preconditions(call, options, *pod.document));
   if (!needs_no_budget(*pod.document)) {
     CO_TRY_VOID(co_await ask_budget(context, pod.document, options.dry_run));
     // What was asked for is this pod, not another of its name.

@@ -43,8 +43,10 @@ TEST(ApiEvict, a_disruption_budget_has_a_say_in_evictions) {
     "message":"The disruption budget web is still being processed by the server."}]}})"}});
   set_budget(server, 1, 3, 2);
   server.check({
-      {"POST " + pods + "/a/eviction?dryRun=All", R"({"deleteOptions":{"dryRun":["All"]}})", 201,
-       "{}"},
+      {"POST " + pods + "/a/eviction?dryRun=All", nothing, 201, "{}"},
+      {"POST " + pods + "/a/eviction", R"({"deleteOptions":{"dryRun":["All"]}})", 201, "{}"},
+      {"POST " + pods + "/a/eviction", R"({"deleteOptions":{"preconditions":{"uid":"other"}}})",
+       409, "{}"},
       {"GET " + budgets + "/web", "", 200, R"({"status":{"disruptionsAllowed":1}})"},
       {"POST " + pods + "/a/eviction", nothing, 201, R"({"status":"Success"})"},
       {"GET " + budgets + "/web", "", 200, R"({"status":{"disruptionsAllowed":0,

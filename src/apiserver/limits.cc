@@ -47,18 +47,38 @@ std::vector<DocumentRef> priority_classes(Context& context) {
 
 // --- Priority -----------------------------------------------------------------------------------
 
+// The one of this name; for "" the default, of several the one that is worth least.
+DocumentRef priority_class(Context& context, std::string_view name) {
+  DocumentRef found;
+  for (const DocumentRef& each : priority_classes(context)) {
+    if (!name.empty()) {
+      if (kube::name_of(*each) == name) return each;
+    } else if (kube::bool_at(*each, "globalDefault") &&
+               (!found || kube::integer_at(*each, "value") < kube::integer_at(*found, "value"))) {
+      found = each;
+    }
+  }
+  return found;
+}
+
 kube::ApiResult<void> settle_priority(Context& context, json::object& pod) {
   const std::string_view wanted = kube::string_at(pod, "spec.priorityClassName");
-  const auto classes = priority_classes(context);
-  const auto found = std::ranges::find_if(classes, [&](const DocumentRef& each) {
-    return wanted.empty() ? kube::bool_at(*each, "globalDefault") : kube::name_of(*each) == wanted;
-  });
-  if (found == classes.end()) {
-    if (wanted.empty()) return {};
+  const std::int64_t given = kube::integer_at(pod, "spec.priority");
+  const DocumentRef found = priority_class(context, wanted);
+  if (!found && !wanted.empty()) {
     return kube::forbidden(pods, kube::name_of(pod),
                            fmt::format("no PriorityClass with name {} was found", wanted));
   }
-  const json::object& chosen = **found;
+  const std::int64_t computed = found ? kube::integer_at(*found, "value") : 0;
+  if (given != 0 && given != computed) {
+    return kube::forbidden(
+        pods, kube::name_of(pod),
+        fmt::format("the integer value of priority ({}) must not be provided in pod spec; priority "
+                    "admission controller computed {} from the given PriorityClass name",
+                    given, computed));
+  }
+  if (!found) return {};
+  const json::object& chosen = *found;
   json::object& spec = kube::ensure_object(pod, "spec");
   spec["priorityClassName"] = kube::name_of(chosen);
   spec["priority"] = kube::integer_at(chosen, "value");
@@ -104,6 +124,7 @@ void check_minimum(const Subject& subject, const json::object& item,
                    std::vector<std::string>& complaints) {
   for (const auto& [name, minimum] : kube::resources_from(kube::object_at(item, "min"))) {
     const auto request = subject.requests.find(name);
+    const auto limit = subject.limits.find(name);
     if (request == subject.requests.end()) {
       complaints.push_back(fmt::format("minimum {} usage per {} is {}.  No request is specified",
                                        name, subject.type, minimum.to_string()));
@@ -111,6 +132,10 @@ void check_minimum(const Subject& subject, const json::object& item,
       complaints.push_back(fmt::format("minimum {} usage per {} is {}, but request is {}", name,
                                        subject.type, minimum.to_string(),
                                        request->second.to_string()));
+    } else if (limit != subject.limits.end() && limit->second < minimum) {
+      complaints.push_back(fmt::format("minimum {} usage per {} is {}, but limit is {}", name,
+                                       subject.type, minimum.to_string(),
+                                       limit->second.to_string()));
     }
   }
 }
@@ -123,6 +148,7 @@ void check_maximum(const Subject& subject, const json::object& item,
   const std::string_view what = by_request ? "request" : "limit";
   for (const auto& [name, maximum] : kube::resources_from(kube::object_at(item, "max"))) {
     const auto found = used.find(name);
+    const auto request = subject.requests.find(name);
     if (found == used.end()) {
       complaints.push_back(fmt::format("maximum {} usage per {} is {}.  No {} is specified", name,
                                        subject.type, maximum.to_string(), what));
@@ -130,6 +156,10 @@ void check_maximum(const Subject& subject, const json::object& item,
       complaints.push_back(fmt::format("maximum {} usage per {} is {}, but {} is {}", name,
                                        subject.type, maximum.to_string(), what,
                                        found->second.to_string()));
+    } else if (request != subject.requests.end() && request->second > maximum) {
+      complaints.push_back(fmt::format("maximum {} usage per {} is {}, but request is {}", name,
+                                       subject.type, maximum.to_string(),
+                                       request->second.to_string()));
     }
   }
 }
@@ -253,6 +283,19 @@ Resources used_by_others(Context& context, const Call& call, const json::object&
   return used;
 }
 
+// Of what the quota limits, what the object uses more of than before. Shrinking is never refused.
+std::vector<std::string> grown(const Resources& hard, const Resources& before,
+                               const Resources& wanted) {
+  std::vector<std::string> names;
+  for (const auto& [resource, most] : hard) {
+    const auto more = wanted.find(resource);
+    if (more == wanted.end()) continue;
+    const auto had = before.find(resource);
+    if (had == before.end() || more->second > had->second) names.push_back(resource);
+  }
+  return names;
+}
+
 kube::ApiResult<void> check_quota(Context& context, const Call& call, const json::object& quota,
                                   const json::object* old, const json::object& object) {
   if (!kube::quota_covers(quota, call.kind->group, call.kind->plural, object)) return {};
@@ -268,17 +311,15 @@ kube::ApiResult<void> check_quota(Context& context, const Call& call, const json
   const Resources wanted = kube::quota_usage(call.kind->group, call.kind->plural, object);
   const Resources before =
       old == nullptr ? Resources{} : kube::quota_usage(call.kind->group, call.kind->plural, *old);
+  const auto growing = grown(hard, before, wanted);
+  if (growing.empty()) return {};
   const Resources others = used_by_others(context, call, quota, name);
   std::vector<std::string> exceeded;
-  for (const auto& [resource, most] : hard) {
-    const auto more = wanted.find(resource);
-    if (more == wanted.end()) continue;
-    const auto had = before.find(resource);
-    if (had != before.end() && more->second <= had->second) continue;  // never refuse to shrink
+  for (const std::string& resource : growing) {
     const auto taken = others.find(resource);
     kube::Quantity sum = taken == others.end() ? kube::Quantity() : taken->second;
-    sum += more->second;
-    if (sum > most) exceeded.push_back(resource);
+    sum += wanted.at(resource);
+    if (sum > hard.at(resource)) exceeded.push_back(resource);
   }
   if (exceeded.empty()) return {};
   return kube::forbidden(
@@ -287,8 +328,13 @@ kube::ApiResult<void> check_quota(Context& context, const Call& call, const json
                   listed(wanted, exceeded), listed(others, exceeded), listed(hard, exceeded)));
 }
 
-bool is_claim(const kube::KindDefinition& kind) {
-  return kind.group.empty() && kind.kind == "PersistentVolumeClaim";
+// Of an object that is there already only a claim can ask for more. What it has it may keep.
+bool is_limited(const kube::KindDefinition& kind, const json::object* old,
+                const json::object& object) {
+  if (is_pod(kind)) return old == nullptr;
+  if (!kind.group.empty() || kind.kind != "PersistentVolumeClaim") return false;
+  return old == nullptr ||
+         kube::object_at(*old, "spec.resources") != kube::object_at(object, "spec.resources");
 }
 
 }  // namespace
@@ -308,8 +354,7 @@ kube::ApiResult<void> complete_pod(Context& context, json::object& pod) {
 kube::ApiResult<void> admit_by_limits(Context& context, const Call& call, const json::object* old,
                                       const json::object& object) {
   if (!call.kind->namespaced || !call.subresource.empty()) return {};
-  const bool limited = (is_pod(*call.kind) && old == nullptr) || is_claim(*call.kind);
-  if (limited) TRY_VOID(check_limit_ranges(context, call, object));
+  if (is_limited(*call.kind, old, object)) TRY_VOID(check_limit_ranges(context, call, object));
   const kube::KindRef quotas = context.scheme.find_resource("", "v1", "resourcequotas");
   for (const DocumentRef& quota : heads(context, *quotas, call.namespace_)) {
     TRY_VOID(check_quota(context, call, *quota, old, object));

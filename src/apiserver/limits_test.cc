@@ -69,6 +69,20 @@ TEST(ApiLimits, what_breaks_a_limit_range_is_refused_with_its_numbers) {
   });
 }
 
+TEST(ApiLimits, a_claim_that_breaks_a_later_limit_range_may_still_go) {
+  TestServer server;
+  const std::string claims = core + "persistentvolumeclaims";
+  server.create(claims, R"({"metadata":{"name":"c","finalizers":["x.test/held"]},"spec":{
+    "accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"10Gi"}}}})");
+  server.create(core + "limitranges", R"({"metadata":{"name":"l"},"spec":{"limits":[
+    {"type":"PersistentVolumeClaim","max":{"storage":"5Gi"}}]}})");
+  const RequestOptions merge{.content_type = "application/merge-patch+json"};
+  server.check({{"PATCH " + claims + "/c",
+                 R"({"spec":{"resources":{"requests":{"storage":"20Gi"}}}})", 403, "{}"},
+                {"PATCH " + claims + "/c", R"({"metadata":{"finalizers":null}})", 200, "{}"}},
+               merge);
+}
+
 TEST(ApiLimits, a_quota_is_never_exceeded_and_says_by_what_it_would_be) {
   TestServer server;
   server.create(core + "resourcequotas", R"({"metadata":{"name":"q"},"spec":{"hard":{
@@ -122,6 +136,7 @@ TEST(ApiLimits, a_pods_priority_is_that_of_its_class) {
       {"POST " + pods, pod("plain"), 201, R"({"spec":{"priority":0}})"},
       {"POST " + pods, pod("soon", "{}", R"("priorityClassName":"urgent",)"), 201,
        R"({"spec":{"priority":1000,"preemptionPolicy":"Never"}})"},
+      {"POST " + pods, pod("sly", "{}", R"("priority":2000000000,)"), 403, "{}"},
       {"POST " + pods, pod("never", "{}", R"("priorityClassName":"none",)"), 403,
        said("pods \"never\" is forbidden: no PriorityClass with name none was found")},
   });

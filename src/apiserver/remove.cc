@@ -13,7 +13,9 @@
 
 #include <boost/json.hpp>
 
+#include <algorithm>
 #include <charconv>
+#include <limits>
 #include <optional>
 
 namespace tulle::apiserver {
@@ -25,6 +27,7 @@ namespace {
 constexpr std::string_view foreground_finalizer = "foregroundDeletion";
 constexpr std::string_view orphan_finalizer = "orphan";
 constexpr std::int64_t pod_grace_default_seconds = 30;
+constexpr std::int64_t grace_seconds_max = std::numeric_limits<std::int32_t>::max();
 
 kube::ApiResult<DeleteOptions> parse_delete_options(Context& context, const ApiRequest& request) {
   DeleteOptions options;
@@ -56,20 +59,6 @@ kube::ApiResult<DeleteOptions> parse_delete_options(Context& context, const ApiR
   return options;
 }
 
-kube::ApiResult<void> check_preconditions(const Call& call, const DeleteOptions& options,
-                                          const json::object& object) {
-  if (!options.uid.empty() && options.uid != kube::uid_of(object)) {
-    return kube::precondition_conflict(call.resource(), call.name, "UID", options.uid,
-                                       kube::uid_of(object));
-  }
-  if (!options.resource_version.empty() &&
-      options.resource_version != kube::resource_version_of(object)) {
-    return kube::precondition_conflict(call.resource(), call.name, "ResourceVersion",
-                                       options.resource_version, kube::resource_version_of(object));
-  }
-  return {};
-}
-
 void apply_propagation_policy(std::string_view policy, json::object& object) {
   if (policy.empty()) return;
   kube::remove_finalizer(object, foreground_finalizer);
@@ -89,7 +78,7 @@ std::int64_t grace_of(const kube::KindDefinition& kind, const DeleteOptions& opt
   if (kube::string_at(object, "spec.nodeName").empty()) return 0;
   std::int64_t usual =
       kube::integer_at(object, "spec.terminationGracePeriodSeconds", pod_grace_default_seconds);
-  return std::max<std::int64_t>(0, options.grace_seconds.value_or(usual));
+  return std::clamp<std::int64_t>(options.grace_seconds.value_or(usual), 0, grace_seconds_max);
 }
 
 // The object as it is once its deletion has begun.
@@ -133,6 +122,20 @@ kube::ApiResult<void> read_delete_options(const json::object& body, DeleteOption
   }
   TRY(bool dry, parse_dry_run(dry_run));
   options.dry_run = options.dry_run || dry;
+  return {};
+}
+
+kube::ApiResult<void> check_preconditions(const Call& call, const DeleteOptions& options,
+                                          const json::object& object) {
+  if (!options.uid.empty() && options.uid != kube::uid_of(object)) {
+    return kube::precondition_conflict(call.resource(), call.name, "UID", options.uid,
+                                       kube::uid_of(object));
+  }
+  if (!options.resource_version.empty() &&
+      options.resource_version != kube::resource_version_of(object)) {
+    return kube::precondition_conflict(call.resource(), call.name, "ResourceVersion",
+                                       options.resource_version, kube::resource_version_of(object));
+  }
   return {};
 }
 

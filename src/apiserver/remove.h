@@ -23,6 +23,10 @@ struct DeleteOptions {
 // Takes from a DeleteOptions document what it says.
 kube::ApiResult<void> read_delete_options(const boost::json::object& body, DeleteOptions& options);
 
+// 409 where the object is not the one that the options name.
+kube::ApiResult<void> check_preconditions(const Call& call, const DeleteOptions& options,
+                                          const boost::json::object& object);
+
 // Deletes one object, or begins to.
 rt::Task<kube::ApiResult<Outcome>> remove_object(Context& context, const Call& call,
                                                  DeleteOptions options);

@@ -45,7 +45,9 @@ CronDue find_cron_due(const json::object& cron_job, const CronTiming& timing, ku
   if (!since) return {};
   kube::Time after = *since;
   if (kube::find(cron_job, "spec.startingDeadlineSeconds") != nullptr) {
-    const std::chrono::seconds deadline(kube::integer_at(cron_job, "spec.startingDeadlineSeconds"));
+    constexpr std::int64_t deadline_max = 100LL * 365 * 24 * 3600;
+    const std::chrono::seconds deadline(
+        std::min(kube::integer_at(cron_job, "spec.startingDeadlineSeconds"), deadline_max));
     after = std::max(after, now - deadline);
   }
   CronDue due{.time = timing.schedule.last_between(after, now, timing.zone)};

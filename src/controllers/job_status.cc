@@ -19,8 +19,9 @@ void put_names(json::object& uncounted, std::string_view field,
 void put_condition(json::object& job, const kube::Condition& condition, kube::Time now) {
   if (!kube::set_condition(job, condition, now)) return;
   for (json::value& each : kube::ensure_array(job, "status.conditions")) {
-    json::object& entry = each.get_object();
-    if (string_at(entry, "type") == condition.type) entry["lastProbeTime"] = kube::format_time(now);
+    json::object* entry = each.if_object();
+    if (entry == nullptr || string_at(*entry, "type") != condition.type) continue;
+    (*entry)["lastProbeTime"] = kube::format_time(now);
   }
 }
 

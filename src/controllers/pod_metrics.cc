@@ -15,6 +15,8 @@ namespace {
 
 // A pod's CPU says nothing of its work before so long, unless it has been ready for a while.
 constexpr Duration kStartUp = std::chrono::minutes(5);
+// One that has not been ready at all says so within this time of its start.
+constexpr Duration kFirstReadiness = std::chrono::seconds(30);
 constexpr std::int64_t kWhole = 100;
 constexpr std::int64_t kMilli = 1000;
 
@@ -80,11 +82,15 @@ Outcome<std::int64_t> request_of(const json::object& pod, std::string_view resou
 bool is_starting(const PodMetrics& metrics, const json::object& pod) {
   const json::object* ready = kube::find_condition(pod, "Ready");
   const auto started = kube::parse_time(kube::string_at(pod, "status.startTime"));
-  if (ready == nullptr || !started || !is_ready(pod)) return true;
-  if (*started + kStartUp <= metrics.now) return false;
+  if (ready == nullptr || !started) return true;
+  const auto since = kube::parse_time(kube::string_at(*ready, "lastTransitionTime"));
+  // Later it is judged although it is not ready: it may have too much to do.
+  if (*started + kStartUp <= metrics.now) {
+    return !is_ready(pod) && since && *since < *started + kFirstReadiness;
+  }
+  if (!is_ready(pod)) return true;
   const auto found = metrics.usage.find(kube::name_of(pod));
   if (found == metrics.usage.end()) return false;
-  const auto since = kube::parse_time(kube::string_at(*ready, "lastTransitionTime"));
   const auto measured = kube::parse_time(kube::string_at(*found->second, "timestamp"));
   return since && measured && *measured < *since;
 }
@@ -142,7 +148,7 @@ Weight weigh_requests(const PodMetrics& metrics, const json::object& target) {
   for (const ObjectPtr& pod : metrics.pods) {
     if (!counts(*pod)) continue;
     PodSample sample{.allowance = value, .presumed = value};
-    sample.starting = !is_ready(*pod);
+    sample.starting = kube::string_at(*pod, "status.phase") == "Pending";
     const auto address = IpAddress::parse(kube::string_at(*pod, "status.podIP"));
     if (const auto rate = address ? metrics.rates->per_second(*address) : std::nullopt) {
       sample.usage = std::llround(*rate * static_cast<double>(kMilli));

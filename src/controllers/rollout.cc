@@ -50,6 +50,7 @@ std::vector<std::int64_t> next_old_sizes(std::int64_t wanted, const SetSize& new
                                          const std::vector<SetSize>& old,
                                          const RolloutLimits& limits) {
   std::vector<std::int64_t> sizes;
+  sizes.reserve(old.size());
   for (const SetSize& set : old) sizes.push_back(set.spec);
   const std::int64_t least_available = wanted - limits.unavailable;
   const std::int64_t all = total_spec(old) + newest.spec;

@@ -102,6 +102,7 @@ rt::Task<ApiResult<Reconciled>> SchedulerController::reconcile(NamespacedName ke
   const auto bound = co_await bind(pod, *node);
   if (!bound) {
     release(key);
+    try_again();
     if (const ObjectPtr now = shared_.pods.get(key)) see(nullptr, now);
     co_return bound.error();
   }

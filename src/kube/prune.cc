@@ -47,6 +47,12 @@ class Pruner final {
  private:
   void walk_array(const Schema& items, json::array& elements) {
     std::size_t length = path_.size();
+    // Go reads null among objects as one that says nothing.
+    if (items.object != nullptr) {
+      for (json::value& element : elements) {
+        if (element.is_null()) element.emplace_object();
+      }
+    }
     for (std::size_t i = 0; i < elements.size(); ++i) {
       fmt::format_to(std::back_inserter(path_), "[{}]", i);
       walk(items, elements[i]);

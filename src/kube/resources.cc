@@ -43,10 +43,7 @@ Resources of_pod(const json::object& pod, std::string_view which) {
     add(sum, of_container(container, which));
   }
   raise(sum, most);
-  for (const auto& [name, amount] :
-       resources_from(object_at(object_at(pod, "spec.resources"), which))) {
-    sum[name] = amount;
-  }
+  raise(sum, resources_from(object_at(object_at(pod, "spec.resources"), which)));
   return sum;
 }
 

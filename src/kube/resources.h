@@ -20,8 +20,8 @@ Resources resources_from(const boost::json::object& list);
 boost::json::object to_json(const Resources& resources);
 
 // What the whole pod asks for: its containers and restartable init containers together, or what any
-// init container needs while it runs, whichever is more, and the overhead. What the pod itself
-// states (spec.resources) counts instead.
+// init container needs while it runs, or what the pod itself states (spec.resources), whichever is
+// most, and the overhead.
 Resources pod_requests(const boost::json::object& pod);
 // What the whole pod may use, likewise. A container without a limit adds nothing.
 Resources pod_limits(const boost::json::object& pod);

@@ -46,6 +46,10 @@ TEST(Resources, a_pod_asks_for_its_containers_or_for_what_it_takes_to_start) {
       {R"({"resources":{"requests":{"cpu":"5"}},
            "containers":[{"resources":{"requests":{"cpu":"1","memory":"1Mi"}}}]})",
        R"({"cpu":"5","memory":"1Mi"})", "{}"},
+      // Nobody asks for less by saying so of the pod alone.
+      {R"({"resources":{"requests":{"cpu":"1m"}},
+           "containers":[{"resources":{"requests":{"cpu":"64"}}}]})",
+       R"({"cpu":"64"})", "{}"},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(text(pod_requests(pod(row.spec))), row.requests) << row.spec;

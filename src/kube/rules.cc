@@ -133,6 +133,7 @@ constexpr NamedCheck checks[] = {
     {"exactly_one", ValidationRule::Check::exactly_one, Takes::many},
     {"selected_by", ValidationRule::Check::selected_by, Takes::path},
     {"found_in", ValidationRule::Check::found_in, Takes::path},
+    {"within", ValidationRule::Check::within, Takes::path},
     {"absent_from", ValidationRule::Check::absent_from, Takes::path},
     {"at_least", ValidationRule::Check::at_least, Takes::path},
     {"greater_than", ValidationRule::Check::greater_than, Takes::path},

@@ -75,6 +75,7 @@ struct ValidationRule {
     exactly_one,   // of these members of the object
     selected_by,   // PATH of a label selector that must match these labels
     found_in,      // PATH in the type's object that has this value
+    within,        // PATH of a sibling map: no quantity more than it has of the same name
     absent_from,   // PATH in the type's object that must not have this value
     greater_than,  // PATH of a sibling number
     at_least,      // PATH of a sibling number

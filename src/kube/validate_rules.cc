@@ -1,6 +1,7 @@
 #include "kube/validate_rules.h"
 
 #include "kube/object.h"
+#include "kube/quantity.h"
 #include "kube/selector.h"
 #include "kube/validate.h"
 #include "kube/validate_format.h"
@@ -197,6 +198,7 @@ class RuleRun final {
       case Check::absent_from:
         if (is_in_other(value)) errors_.duplicate(target.field, value);
         return;
+      case Check::within: check_within(target, value); return;
       default: return;
     }
   }
@@ -319,6 +321,21 @@ class RuleRun final {
     Result<Selector> parsed = Selector::from_label_selector(selector->get_object());
     if (!parsed || parsed->matches(object_or_empty(labels))) return;
     errors_.invalid(target.field, labels, "`selector` does not match template `labels`");
+  }
+
+  void check_within(const Target& target, const json::value& value) {
+    const json::value* bounds = find_step(target.holder, rule_.other);
+    if (bounds == nullptr || !bounds->is_object() || !value.is_object()) return;
+    for (const auto& [name, amount] : value.get_object()) {
+      const json::value* bound = bounds->get_object().if_contains(name);
+      if (bound == nullptr) continue;
+      const auto asked = Quantity::parse(scalar_text(amount));
+      const auto most = Quantity::parse(scalar_text(*bound));
+      if (!asked || !most || *asked <= *most) continue;
+      errors_.invalid(target.field, amount,
+                      fmt::format("must be less than or equal to {} limit of {}",
+                                  std::string_view(name), most->to_string()));
+    }
   }
 
   static bool is_in(const json::value& at, Steps path, const json::value& wanted) {

@@ -16,7 +16,7 @@ void WorkQueue::add(const NamespacedName& key) {
 
 void WorkQueue::add_after(const NamespacedName& key, Duration delay) {
   if (delay <= Duration::zero()) return add(key);
-  const Instant at = loop_.now() + delay;
+  const Instant at = loop_.now() + std::min(delay, options_.delay_max);
   const auto [entry, is_new] = delayed_.try_emplace(key, at);
   if (!is_new && entry->second <= at) return;
   entry->second = at;

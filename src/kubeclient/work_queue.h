@@ -22,13 +22,14 @@ class WorkQueue final {
   struct Options {
     Duration pause_min = std::chrono::milliseconds(5);
     Duration pause_max = std::chrono::seconds(60);
+    Duration delay_max = std::chrono::hours(24);
   };
   WorkQueue(rt::Loop& loop, const Options& options)
       : loop_(loop), options_(options), timers_(loop) {}
   explicit WorkQueue(rt::Loop& loop) : WorkQueue(loop, Options{}) {}
 
   void add(const NamespacedName& key);
-  // Adds it once `delay` has passed. The earliest of several counts.
+  // Adds it once `delay` has passed, or a day, if that is less. The earliest of several counts.
   void add_after(const NamespacedName& key, Duration delay);
 
   // The next key to work on; finish with done(). Keys that are worked on are not given out.

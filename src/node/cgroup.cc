@@ -1,5 +1,6 @@
 #include "node/cgroup.h"
 
+#include "base/format.h"
 #include "base/owned_fd.h"
 
 #include <fcntl.h>
@@ -45,7 +46,7 @@ void lift_cpu_limit(const std::string& group) {
 Result<void> remove_pod_cgroup(const std::string& uid) {
   for (const std::string& hierarchy : hierarchies()) {
     const std::string ours = hierarchy + "/tulle";
-    const std::string pod = ours + "/" + uid;
+    const std::string pod = fmt::format("{}/{}", ours, uid);
     std::error_code error;
     for (const auto& container : std::filesystem::directory_iterator(pod, error)) {
       std::error_code inner;

@@ -357,12 +357,21 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container, bool is_new
 rt::Task<ContainerEnd> ContainerRunner::end_container(Container& container, Duration grace) {
   rt::Loop& loop = context_.node.loop;
   const Instant kill_at = context_.stopping.is_set() ? context_.kill_at : loop.now() + grace;
-  if (kill_at > loop.now()) (void)co_await run_hook("preStop", kill_at);
-  container.signal(signal_number(stop_signal_));
-  auto outcome = co_await rt::race(container.ended(), killing_time(kill_at));
+  auto outcome = co_await rt::race(container.ended(), until_killed(container, kill_at));
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   container.kill();
   co_return co_await container.ended();
+}
+
+// The time may become shorter, also while a hook runs.
+rt::Task<void> ContainerRunner::until_killed(Container& container, Instant kill_at) {
+  co_await rt::race(ask_to_end(container, kill_at), killing_time(kill_at));
+}
+
+rt::Task<void> ContainerRunner::ask_to_end(Container& container, Instant kill_at) {
+  if (kill_at > context_.node.loop.now()) (void)co_await run_hook("preStop", kill_at);
+  container.signal(signal_number(stop_signal_));
+  co_await killing_time(kill_at);
 }
 
 rt::Task<void> ContainerRunner::killing_time(Instant kill_at) {

@@ -85,6 +85,8 @@ class ContainerRunner final {
   rt::Task<ContainerEnd> attend(Container& container, bool is_new);
   rt::Task<ContainerEnd> end_container(Container& container, Duration grace);
   rt::Task<bool> run_post_start();
+  rt::Task<void> until_killed(Container& container, Instant kill_at);
+  rt::Task<void> ask_to_end(Container& container, Instant kill_at);
   rt::Task<void> killing_time(Instant kill_at);
   rt::Task<Result<void>> run_hook(std::string_view name, Instant deadline);
   void forget_old_runs() const;

@@ -204,7 +204,8 @@ ReferenceNames references_of_volumes(const json::object& pod) {
 
 ReferenceNames references_of(const json::object& pod) {
   ReferenceNames names = references_of_volumes(pod);
-  for (const std::string_view list : {"spec.initContainers", "spec.containers"}) {
+  for (const std::string_view list :
+       {"spec.initContainers", "spec.containers", "spec.ephemeralContainers"}) {
     for (const json::value& each : kube::array_at(pod, list)) {
       note_container(kube::object_or_empty(each), names);
     }

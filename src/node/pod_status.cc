@@ -67,7 +67,17 @@ bool over(const ContainerView& view, std::string_view policy) {
   return policy == "Never" || (policy == "OnFailure" && succeeded(view));
 }
 
-std::string_view phase_of(const json::object& pod, const PodView& view) {
+bool runs(const PodView& view) {
+  for (const auto* list : {&view.init_containers, &view.containers, &view.ephemeral_containers}) {
+    const bool some =
+        std::ranges::any_of(*list, [](const auto& each) { return each.phase == Phase::running; });
+    if (some) return true;
+  }
+  return false;
+}
+
+// By its main and init containers, whatever runs beside them.
+std::string_view phase_of_work(const json::object& pod, const PodView& view) {
   if (view.failure) return "Failed";
   if (view.ended) {
     return std::ranges::all_of(view.containers, succeeded) ? "Succeeded" : "Failed";
@@ -89,6 +99,12 @@ std::string_view phase_of(const json::object& pod, const PodView& view) {
     return each.phase != Phase::waiting || each.last.has_value();
   });
   return all_ran ? "Running" : "Pending";
+}
+
+// Whoever counts or replaces a pod at its end relies on nothing of it running any more.
+std::string_view phase_of(const json::object& pod, const PodView& view) {
+  const std::string_view phase = phase_of_work(pod, view);
+  return is_final_phase(phase) && runs(view) ? "Running" : phase;
 }
 
 std::string names_where(const std::vector<ContainerView>& views,

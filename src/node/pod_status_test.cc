@@ -75,6 +75,7 @@ TEST(PodStatus, phase_and_readiness_follow_the_containers) {
       {"Always", {beside(running(false))}, {running(true)}, "Running", "True", "False"},
       {"Always", {beside(crashed())}, {running(true)}, "Running", "True", "False"},
       {"Never", {beside(ended(137))}, {ended(0)}, "Succeeded", "True", "False"},
+      {"Never", {beside(running(true))}, {ended(0)}, "Running", "True", "False"},
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const Case& each = cases[i];

@@ -6,6 +6,7 @@
 #include "kube/storage.h"
 #include "node/image_files.h"
 #include "node/projection.h"
+#include "node/volume_group.h"
 
 #include <boost/json.hpp>
 
@@ -115,36 +116,11 @@ bool is_mount_point(const std::string& path) {
          own.st_dev != parent.st_dev;
 }
 
-constexpr mode_t kGroupOwnsDirectory = 02770;
-constexpr mode_t kGroupOwnsFile = 0660;
-
-Result<void> give_group(const std::string& path, std::uint32_t group) {
-  struct stat status{};
-  if (::lstat(path.c_str(), &status) != 0) return os_error(errno, "look at " + path);
-  if (S_ISLNK(status.st_mode)) return {};
-  const mode_t granted = S_ISDIR(status.st_mode) ? kGroupOwnsDirectory : kGroupOwnsFile;
-  if (::lchown(path.c_str(), static_cast<uid_t>(-1), group) != 0 ||
-      ::chmod(path.c_str(), (status.st_mode & 07777) | granted) != 0) {
-    return os_error(errno, "give a group to " + path);
-  }
-  return {};
-}
-
-bool has_group(const std::string& directory, std::uint32_t group) {
-  struct stat status{};
-  return ::stat(directory.c_str(), &status) == 0 && status.st_gid == group &&
-         (status.st_mode & kGroupOwnsDirectory) == kGroupOwnsDirectory;
-}
-
-// The root comes last: where it has the group, everything has it, whatever was interrupted before.
-Result<void> give_group_to_tree(const std::string& root, const VolumeGroup& group) {
+// Where the policy asks for it only if the root has not got the group.
+Result<void> give_volume(const std::string& directory, const VolumeGroup& group) {
   using enum VolumeGroup::ChangePolicy;
-  if (group.policy == on_root_mismatch && has_group(root, group.id)) return {};
-  std::error_code error;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(root, error)) {
-    TRY_VOID(give_group(entry.path(), group.id));
-  }
-  return give_group(root, group.id);
+  if (group.policy == on_root_mismatch && has_group(directory, group.id)) return {};
+  return give_group_to_tree(directory, group.id);
 }
 
 Result<void> make(const std::string& path, const ScratchVolume& volume,
@@ -194,7 +170,7 @@ Result<void> make(const std::string& path, const HostVolume& volume,
     return os_error(errno, "link " + path);
   }
   if (!group || !volume.may_have_group) return {};
-  return give_group_to_tree(volume.path, *group);
+  return give_volume(volume.path, *group);
 }
 
 Result<void> make(const std::string& path, const VolumeFiles& files,

@@ -126,7 +126,7 @@ class SqliteStore::Database final {
     if (!row) return fail(Code::malformed, "the store has no revision counter");
     // A new store begins at the beginning: nothing can have been shown before its first commit.
     const Revision reached = counter.revision(0);
-    state.start_at(reached == 0 ? 0 : reached + shown_early_max);
+    state.start_at(reached == 0 ? 0 : reached + shown_early_max + 1);
     return {};
   }
 
