@@ -14,6 +14,26 @@ namespace tulle::node {
 
 namespace json = boost::json;
 
+namespace {
+
+// What a container that has not run yet waits for, in the words of upstream's logs.
+std::string_view what_it_waits_for(const json::object& pod, std::string_view container) {
+  std::string_view reason;
+  for (const std::string_view list : {"status.containerStatuses", "status.initContainerStatuses",
+                                      "status.ephemeralContainerStatuses"}) {
+    for (const json::value& each : kube::array_at(pod, list)) {
+      const json::object& status = kube::object_or_empty(each);
+      if (kube::string_at(status, "name") != container) continue;
+      reason = kube::string_at(status, "state.waiting.reason");
+    }
+  }
+  if (reason == "ErrImagePull") return "image can't be pulled";
+  if (reason == "ImagePullBackOff") return "trying and failing to pull image";
+  return reason.empty() ? "ContainerCreating" : reason;
+}
+
+}  // namespace
+
 kube::ApiResult<std::string> chosen_container(const StreamRequest& request) {
   std::vector<std::string> names;
   for (const std::string_view list :
@@ -39,9 +59,9 @@ kube::ApiResult<RunPlace> latest_run(const StreamRequest& request, const std::st
   const PodPlace pod = place_of(request.node, *request.pod);
   const std::vector<int> runs = find_runs(pod, container);
   if (!runs.empty()) return RunPlace{.pod = pod, .container = container, .number = runs.back()};
-  return kube::bad_request(
-      fmt::format("container \"{}\" in pod \"{}\" is waiting to start: ContainerCreating",
-                  container, kube::name_of(*request.pod)));
+  return kube::bad_request(fmt::format("container \"{}\" in pod \"{}\" is waiting to start: {}",
+                                       container, kube::name_of(*request.pod),
+                                       what_it_waits_for(*request.pod, container)));
 }
 
 kube::ApiResult<RunPlace> current_run(const StreamRequest& request) {

@@ -321,3 +321,13 @@ def test_a_container_s_last_words_are_told(home):
     wait_phase(home, "pod", "spoken", "Failed")
     ended = statuses(home, "spoken")["words"]["state"]["terminated"]
     assert (ended["exitCode"], ended["message"]) == (3, "why")
+
+
+def test_the_log_of_a_container_that_has_not_run_says_what_it_waits_for(home):
+    serves = {"name": "before", "image": "tenant:latest", "args": ["serve", "8080", "8443", SICK]}
+    run(home, "late", initContainers=[serves])
+    run(home, "lost", {"image": "no-such-image:1", "imagePullPolicy": "Never"})
+    wait_until(lambda: "running" in statuses(home, "late")["before"]["state"], 20, "it has begun")
+    for pod, reason in (("late", "PodInitializing"), ("lost", "ErrImageNeverPull")):
+        wait_until(lambda pod=pod, reason=reason: f"is waiting to start: {reason}" in home.kubectl(
+            "logs", pod, "-c", "tenant", check=False).stderr, 10, f"{pod} waits for {reason}")
