@@ -5,6 +5,7 @@
 #include "apiserver/remove.h"
 #include "base/format.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 #include "kube/selector.h"
 
 #include <boost/json.hpp>
@@ -55,8 +56,8 @@ kube::ApiStatus too_early(std::string_view why) {
 
 // Whether the pod goes without asking its budget: it has ended, is going, or never began.
 bool needs_no_budget(const json::object& pod) {
-  const std::string_view phase = kube::string_at(pod, "status.phase");
-  return phase == "Succeeded" || phase == "Failed" || phase == "Pending" || kube::is_deleting(pod);
+  return kube::has_ended(pod) || kube::is_deleting(pod) ||
+         kube::string_at(pod, "status.phase") == "Pending";
 }
 
 // Whether a pod that is not ready goes without taking from the budget.

@@ -10,6 +10,7 @@
 #include "base/format.h"
 #include "codec/json.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 
 #include <boost/json.hpp>
 
@@ -72,9 +73,7 @@ void apply_propagation_policy(std::string_view policy, json::object& object) {
 // How long the object may take to go. Only pods take any: those that a node runs.
 std::int64_t grace_of(const kube::KindDefinition& kind, const DeleteOptions& options,
                       const json::object& object) {
-  if (!is_pod(kind)) return 0;
-  std::string_view phase = kube::string_at(object, "status.phase");
-  if (phase == "Succeeded" || phase == "Failed") return 0;
+  if (!is_pod(kind) || kube::has_ended(object)) return 0;
   if (kube::string_at(object, "spec.nodeName").empty()) return 0;
   std::int64_t usual =
       kube::integer_at(object, "spec.terminationGracePeriodSeconds", pod_grace_default_seconds);

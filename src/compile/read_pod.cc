@@ -1,6 +1,7 @@
 #include "compile/facts.h"
 
 #include "kube/object.h"
+#include "kube/pod.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -52,9 +53,7 @@ std::vector<std::string> read_search_domains(const boost::json::object& object,
 }
 
 std::optional<IpAddress> read_address(const boost::json::object& object) {
-  std::string_view phase = string_at(object, "status.phase");
-  if (phase == "Succeeded" || phase == "Failed") return std::nullopt;
-  if (kube::bool_at(object, "spec.hostNetwork")) return std::nullopt;
+  if (kube::has_ended(object) || kube::bool_at(object, "spec.hostNetwork")) return std::nullopt;
   auto address = IpAddress::parse(string_at(object, "status.podIP"));
   return address ? std::optional(*address) : std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include "controllers/rollout.h"
 #include "kube/names.h"
+#include "kube/pod.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -320,9 +321,7 @@ rt::Task<ApiResult<void>> DeploymentController::recreate(ObjectPtr deployment, S
 bool DeploymentController::has_pods(const Sets& sets) const {
   for (const ObjectPtr& set : sets.old) {
     for (const ObjectPtr& pod : in_namespace(shared_.pods, kube::namespace_of(*set))) {
-      const std::string_view phase = kube::string_at(*pod, "status.phase");
-      const bool ended = phase == "Succeeded" || phase == "Failed";
-      if (!ended && kube::is_controlled_by(*pod, kube::uid_of(*set))) return true;
+      if (kube::is_controlled_by(*pod, kube::uid_of(*set)) && !kube::has_ended(*pod)) return true;
     }
   }
   return false;

@@ -1,5 +1,7 @@
 #include "controllers/endpoint_members.h"
 
+#include "kube/pod.h"
+
 #include <algorithm>
 #include <tuple>
 #include <utility>
@@ -101,8 +103,7 @@ json::object endpoint_of(const json::object& service, const json::object& pod,
 }
 
 bool has_place(const json::object& pod) {
-  const std::string_view phase = kube::string_at(pod, "status.phase");
-  return phase != "Succeeded" && phase != "Failed" && !address_of(pod).empty();
+  return !kube::has_ended(pod) && !address_of(pod).empty();
 }
 
 MemberPtr member_of(const json::object& service, const json::object& pod, std::string_view zone) {

@@ -1,5 +1,6 @@
 #include "controllers/endpoints.h"
 
+#include "compile/facts.h"
 #include "kube/endpoint_slice.h"
 #include "kube/selector.h"
 
@@ -12,7 +13,6 @@ namespace tulle::controllers {
 namespace {
 
 constexpr std::size_t kConcurrency = 8;
-constexpr std::string_view kZone = "topology.kubernetes.io/zone";
 
 bool selects(const json::object& service) {
   return !kube::object_at(service, "spec.selector").empty() &&
@@ -80,7 +80,7 @@ EndpointsController::EndpointsController(Shared& shared)
   });
   shared_.nodes.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     follow_node(std::string(kube::name_of(after ? *after : *before)),
-                after ? kube::label_of(*after, kZone) : std::string_view());
+                after ? kube::label_of(*after, compile::zone_label) : std::string_view());
   });
   shared_.endpoint_slices.on_change([this](const ObjectPtr& before, const ObjectPtr& after) {
     const json::object& slice = after ? *after : *before;

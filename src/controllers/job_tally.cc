@@ -1,5 +1,7 @@
 #include "controllers/job_tally.h"
 
+#include "kube/pod.h"
+
 #include <boost/json.hpp>
 
 namespace tulle::controllers {
@@ -39,7 +41,7 @@ void sort_in(const json::object& job, const ObjectPtr& pod, JobTally& tally) {
     return;
   }
   const std::string_view phase = string_at(*pod, "status.phase");
-  const bool ended = phase == "Succeeded" || phase == "Failed" ||
+  const bool ended = kube::is_final_phase(phase) ||
                      kube::integer_at(*pod, "metadata.deletionGracePeriodSeconds") == 0;
   if (!ended) {
     ++tally.terminating;

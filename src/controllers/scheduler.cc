@@ -1,5 +1,7 @@
 #include "controllers/scheduler.h"
 
+#include "kube/pod.h"
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -9,17 +11,12 @@ namespace {
 
 constexpr std::size_t kConcurrency = 8;
 
-bool has_ended(const json::object& pod) {
-  const std::string_view phase = kube::string_at(pod, "status.phase");
-  return phase == "Succeeded" || phase == "Failed";
-}
-
 std::string_view node_of(const json::object& pod) { return kube::string_at(pod, "spec.nodeName"); }
 
 // One that is ours to place: other schedulers have their own.
 bool wants_node(const json::object& pod) {
   const std::string_view scheduler = kube::string_at(pod, "spec.schedulerName");
-  return node_of(pod).empty() && !kube::is_deleting(pod) && !has_ended(pod) &&
+  return node_of(pod).empty() && !kube::is_deleting(pod) && !kube::has_ended(pod) &&
          (scheduler.empty() || scheduler == "default-scheduler") &&
          kube::array_at(pod, "spec.schedulingGates").empty();
 }
@@ -57,7 +54,7 @@ void SchedulerController::see(const ObjectPtr& before, const ObjectPtr& after) {
     return;
   }
   waiting_.erase(key);
-  if (!after || has_ended(*after) || node_of(*after).empty()) {
+  if (!after || kube::has_ended(*after) || node_of(*after).empty()) {
     if (placed_.contains(key)) {
       release(key);
       try_again();

@@ -1,5 +1,6 @@
 #include "controllers/shared.h"
 
+#include "kube/pod.h"
 #include "kube/selector.h"
 
 #include <fmt/format.h>
@@ -29,10 +30,7 @@ kube::Time api_now(const rt::Loop& loop) {
   return std::chrono::time_point_cast<std::chrono::microseconds>(loop.wall_now());
 }
 
-bool is_active(const json::object& pod) {
-  const std::string_view phase = kube::string_at(pod, "status.phase");
-  return phase != "Succeeded" && phase != "Failed" && !kube::is_deleting(pod);
-}
+bool is_active(const json::object& pod) { return !kube::has_ended(pod) && !kube::is_deleting(pod); }
 
 bool is_ready(const json::object& pod) { return kube::is_condition_true(pod, "Ready"); }
 

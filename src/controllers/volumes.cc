@@ -3,6 +3,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "controllers/volume_binding.h"
+#include "kube/pod.h"
 #include "kube/storage.h"
 #include "rt/combine.h"
 
@@ -260,9 +261,7 @@ rt::Task<ApiResult<void>> VolumeController::provide_local(ObjectPtr claim,
 // A pod that waits for a node does not use it yet: once it has one it does not start any more.
 bool VolumeController::is_used(const json::object& claim) const {
   const auto uses_it = [&claim](const ObjectPtr& pod) {
-    const std::string_view phase = string_at(*pod, "status.phase");
-    if (phase == "Succeeded" || phase == "Failed") return false;
-    if (string_at(*pod, "spec.nodeName").empty()) return false;
+    if (kube::has_ended(*pod) || string_at(*pod, "spec.nodeName").empty()) return false;
     const auto names = claims_of(*pod);
     return std::ranges::find(names, kube::name_of(claim)) != names.end();
   };

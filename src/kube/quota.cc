@@ -1,6 +1,7 @@
 #include "kube/quota.h"
 
 #include "kube/object.h"
+#include "kube/pod.h"
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
@@ -14,11 +15,6 @@ namespace json = boost::json;
 namespace {
 
 const Quantity one = Quantity::from_integer(1);
-
-bool has_ended(const json::object& pod) {
-  const std::string_view phase = string_at(pod, "status.phase");
-  return phase == "Succeeded" || phase == "Failed";
-}
 
 void add_pod(const json::object& pod, Resources& usage) {
   if (has_ended(pod)) return;

@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 
 #include <boost/json.hpp>
 
@@ -12,8 +13,7 @@ namespace tulle::node {
 namespace json = boost::json;
 
 void EphemeralContainers::start_new() {
-  const std::string_view phase = kube::string_at(*context_.pod, "status.phase");
-  if (context_.ending || phase == "Succeeded" || phase == "Failed") return;
+  if (context_.ending || kube::has_ended(*context_.pod)) return;
   const kubeclient::ObjectPtr pod = context_.pod;
   for (const json::value& each : kube::array_at(*pod, "spec.ephemeralContainers")) {
     const json::object& spec = kube::object_or_empty(each);

@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 
 #include <boost/json.hpp>
 
@@ -104,7 +105,7 @@ std::string_view phase_of_work(const json::object& pod, const PodView& view) {
 // Whoever counts or replaces a pod at its end relies on nothing of it running any more.
 std::string_view phase_of(const json::object& pod, const PodView& view) {
   const std::string_view phase = phase_of_work(pod, view);
-  return is_final_phase(phase) && runs(view) ? "Running" : phase;
+  return kube::is_final_phase(phase) && runs(view) ? "Running" : phase;
 }
 
 std::string names_where(const std::vector<ContainerView>& views,
@@ -149,7 +150,7 @@ void set_conditions(json::object& pod, const PodView& view, std::string_view pha
   unready += main_unready;
   std::string reason;
   std::string message;
-  if (is_final_phase(phase)) {
+  if (kube::is_final_phase(phase)) {
     reason = complete ? "PodCompleted" : "PodFailed";
   } else if (!unready.empty()) {
     reason = "ContainersNotReady";
@@ -178,8 +179,6 @@ json::array statuses(const std::vector<ContainerView>& views) {
 }
 
 }  // namespace
-
-bool is_final_phase(std::string_view phase) { return phase == "Succeeded" || phase == "Failed"; }
 
 json::object make_pod_status(const json::object& pod, const PodView& view, kube::Time now) {
   json::object changed{{"spec", kube::object_at(pod, "spec")},

@@ -31,9 +31,6 @@ struct PodView {
   std::optional<PodFailure> failure = std::nullopt;
 };
 
-// Whether the phase is one that a pod does not leave.
-bool is_final_phase(std::string_view phase);
-
 // The status that `pod` is to have: what others put there (conditions of other types above all)
 // stays. A condition's time changes with its status only.
 boost::json::object make_pod_status(const boost::json::object& pod, const PodView& view,

@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 #include "node/back_off.h"
 #include "node/probe_state.h"
 
@@ -123,7 +124,7 @@ TEST(PodStatus, a_pod_that_has_ended_has_a_final_phase_whatever_its_restart_poli
         pod_with(each.policy),
         {.init_containers = each.init, .containers = each.containers, .ended = true}, kNow);
     EXPECT_EQ(kube::string_at(status, "phase"), each.phase) << each.policy;
-    EXPECT_TRUE(is_final_phase(each.phase));
+    EXPECT_TRUE(kube::is_final_phase(each.phase));
   }
 }
 

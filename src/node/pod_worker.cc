@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "codec/json.h"
 #include "kube/object.h"
+#include "kube/pod.h"
 #include "kubeclient/resources.h"
 #include "node/cgroup.h"
 #include "node/etc_files.h"
@@ -58,7 +59,7 @@ PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
       deadline_changed_(node.loop),
       ephemeral_(context_),
       scope_(node.loop) {
-  over_ = is_final_phase(string_at(*pod, "status.phase"));
+  over_ = kube::has_ended(*pod);
   started_at_ = string_at(*pod, "status.startTime");
   if (started_at_.empty()) started_at_ = kube::format_time(api_now(node.loop));
   for (const json::value& each : kube::array_at(*pod, "spec.initContainers")) {

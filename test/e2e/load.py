@@ -5,26 +5,15 @@ import http.client
 import threading
 
 
-class Load:
-    """Threads that send GETs, or what `method` says, on kept-alive connections, from `with` to its
-    end.
+class Threads:
+    """`count` threads that run _run() from `with` to its end. They end when _stopping is set."""
 
-    counts: status or kind of failure → how many. failures: what each other than 200 was.
-    Strict: a connection that the other side closes between two requests is a failure too. A thread
-    pauses for `pause_s` after each.
-    """
+    JOIN_LIMIT_S = 20
 
-    def __init__(self, instance, host, path="/", threads=4, method="GET", pause_s=0):
-        self._instance = instance
-        self._host = host
-        self._path = path
-        self._method = method
-        self._pause_s = pause_s
+    def __init__(self, count):
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         self._lock = threading.Lock()
-        self.counts = collections.Counter()
-        self.failures = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
 
     def __enter__(self):
         for thread in self._threads:
@@ -34,7 +23,30 @@ class Load:
     def __exit__(self, *_):
         self._stopping.set()
         for thread in self._threads:
-            thread.join(20)
+            thread.join(self.JOIN_LIMIT_S)
+
+    def _run(self):
+        raise NotImplementedError
+
+
+class Load(Threads):
+    """Threads that send GETs, or what `method` says, on kept-alive connections, from `with` to its
+    end.
+
+    counts: status or kind of failure → how many. failures: what each other than 200 was.
+    Strict: a connection that the other side closes between two requests is a failure too. A thread
+    pauses for `pause_s` after each.
+    """
+
+    def __init__(self, instance, host, path="/", threads=4, method="GET", pause_s=0):
+        super().__init__(threads)
+        self._instance = instance
+        self._host = host
+        self._path = path
+        self._method = method
+        self._pause_s = pause_s
+        self.counts = collections.Counter()
+        self.failures = []
 
     @property
     def total(self):

@@ -4,34 +4,23 @@ import base64
 import os
 import socket
 import struct
-import threading
 
 import grpc
+
+from load import Threads
 
 LIMIT_S = 10  # of any answer
 
 
-class Talkers:
-    """Threads that talk from `with` to its end. Each runs talk() again and again; what that raises
-    is kept in `failures`, and `done` counts what went well.
+class Talkers(Threads):
+    """Each thread runs talk() again and again; what that raises is kept in `failures`, and `done`
+    counts what went well.
     """
 
     def __init__(self, count):
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+        super().__init__(count)
         self.done = 0
         self.failures = []
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(2 * LIMIT_S)
 
     def _run(self):
         while not self._stopping.is_set():
