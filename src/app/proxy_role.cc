@@ -5,6 +5,7 @@
 #include "app/folder_source.h"
 #include "app/instance.h"
 #include "app/pod_registry.h"
+#include "app/refusals.h"
 #include "app/report.h"
 #include "app/snapshot_source.h"
 #include "app/worker_thread.h"
@@ -118,15 +119,18 @@ class ProxyRole final {
     health_checker_.follow(*snapshot);
     metrics_.generation().set(static_cast<double>(snapshot->generation()));
     for (const auto& worker : workers_) worker->set_snapshot(snapshot);
+    refusals_.follow(*snapshot);
   }
 
-  // From each of these moments to when every worker has the Snapshot just published.
+  // From each of these moments to when every worker, and what is refused, is as the Snapshot just
+  // published has it.
   void measure_propagation(std::vector<kube::Time> change_times) {
     if (change_times.empty()) return;
-    pass_all_workers([this, change_times = std::move(change_times)] {
+    auto record = [this, change_times = std::move(change_times)] {
       const auto now = std::chrono::floor<std::chrono::microseconds>(loop_.wall_now());
       for (const kube::Time changed : change_times) metrics_.record_propagation(now - changed);
-    });
+    };
+    refusals_.pass([this, record = std::move(record)] { pass_all_workers(record); });
   }
 
   // Pods are accepted only once it is known where their requests go.
@@ -153,12 +157,16 @@ class ProxyRole final {
             .attach =
                 [this](std::shared_ptr<const proxy::Pod> pod, PodRegistry::Actions::Done done) {
                   proxy::Drains::revive(pod->address, *snapshot_);
+                  refusals_.attach(*pod);
                   WorkerThread& worker = worker_of(pod->uid);
-                  worker.listen_in(std::move(pod), std::move(done));
+                  worker.listen_in(std::move(pod), [this, done](const Result<void>& outcome) {
+                    refusals_.pass([done, outcome] { done(outcome); });
+                  });
                 },
             .detach =
                 [this](const std::string& uid, PodRegistry::Actions::Done done) {
                   drains_.forget(uid);
+                  refusals_.detach(uid);
                   worker_of(uid).leave(uid, std::move(done));
                 },
             .drain =
@@ -205,6 +213,7 @@ class ProxyRole final {
   FastPathRole fast_path_{options_.fast_path, metrics_registry_};
   mesh::SnapshotPtr snapshot_ = mesh::SnapshotBuilder().build();  // the last published
   proxy::HealthChecker health_checker_{loop_, network_, Random(random_.next())};
+  Refusals refusals_{loop_, options_.dns.ip};
   Admin admin_{metrics_registry_, [this] { fast_path_.update_metrics(); }, {}};
   // Behind the Unix socket, which only root can open.
   Admin private_admin_{metrics_registry_,

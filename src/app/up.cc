@@ -9,7 +9,7 @@
 #include "kubeclient/kubeconfig.h"
 #include "net/kernel_network.h"
 #include "node/agent.h"
-#include "node/pod_network.h"
+#include "node/nftables.h"
 #include "rt/combine.h"
 
 #include <unistd.h>

@@ -34,6 +34,7 @@ class PrefixedStream final : public net::Stream {
     inner_->wait(interest, waiter);
   }
   Result<void> shutdown_write() override { return inner_->shutdown_write(); }
+  void reset_when_closed() override { inner_->reset_when_closed(); }
   SocketAddress local_address() const override { return inner_->local_address(); }
   SocketAddress peer_address() const override { return inner_->peer_address(); }
   SocketAddress original_destination() const override { return inner_->original_destination(); }

@@ -53,6 +53,7 @@ class Wire final {
       if (!attempt) return heard;
       if (!*attempt || **attempt == 0) {
         ended_ = true;
+        failed_ = !*attempt;
         return heard;
       }
       heard.append(bytes, **attempt);
@@ -61,6 +62,8 @@ class Wire final {
   }
   // Whether hear() came to the end of the connection.
   bool ended() const { return ended_; }
+  // Whether that was not an orderly end: a reset.
+  bool failed() const { return failed_; }
   void half_close() {
     static_cast<void>(stream_->shutdown_write());
     sim_.settle();
@@ -74,6 +77,7 @@ class Wire final {
   Sim& sim_;
   std::unique_ptr<net::Stream> stream_;
   bool ended_ = false;
+  bool failed_ = false;
 };
 
 }  // namespace tulle::http

@@ -157,6 +157,15 @@ struct Door {
   friend bool operator==(const Door&, const Door&) = default;
 };
 
+// Where a Service listens in pods and nobody takes what comes: a port of a cluster address without
+// an endpoint to be picked.
+struct UnservedPort {
+  Transport transport = Transport::tcp;
+  SocketAddress address = {};
+
+  friend auto operator<=>(const UnservedPort&, const UnservedPort&) = default;
+};
+
 struct Networks {
   Cidr services{.network = IpAddress::v4(10, 96, 0, 0), .prefix_length = 12};
   Cidr pods{.network = IpAddress::v4(10, 244, 0, 0), .prefix_length = 16};
@@ -188,6 +197,9 @@ class Snapshot final {
   // The door that listens at `address` (node ports: any ip, the port decides), or null.
   const Door* door(DoorKind kind, Transport transport, const SocketAddress& address) const;
 
+  // In order. The same pointer as in the Snapshot before if it is the same ones.
+  const std::shared_ptr<const std::vector<UnservedPort>>& unserved() const { return unserved_; }
+
   // The services whose policy has a health check, by name. The same pointer as in the Snapshot
   // before if it is the same ones.
   const std::shared_ptr<const std::vector<ObjectName>>& checked() const { return checked_; }
@@ -207,6 +219,7 @@ class Snapshot final {
   SharedMap<ObjectName, std::shared_ptr<const Workload>> workloads_;
   SharedMap<IpAddress, std::shared_ptr<const Workload>> workloads_by_address_;
   std::shared_ptr<const std::vector<Door>> doors_;
+  std::shared_ptr<const std::vector<UnservedPort>> unserved_;
   std::shared_ptr<const IngressTable> ingress_;
   std::shared_ptr<const TlsTable> tls_;
   std::shared_ptr<const std::vector<ObjectName>> checked_;

@@ -141,11 +141,63 @@ void set_live_state(ServicePort& port, const ServicePort* before, const Policy& 
   }
 }
 
+std::vector<Door> doors_of(const Service& service) {
+  std::vector<Door> doors;
+  for (const ServicePort& port : service.ports) {
+    Door door{.transport = port.transport, .service = service.name, .service_port = port.port};
+    if (port.node_port != 0) {
+      door.address = {.ip = {}, .port = port.node_port};
+      doors.push_back(door);
+    }
+    door.kind = DoorKind::load_balancer;
+    for (const IpAddress& ip : service.load_balancer_addresses) {
+      door.address = {.ip = ip, .port = port.port};
+      doors.push_back(door);
+    }
+  }
+  return doors;
+}
+
+std::vector<UnservedPort> unserved_by(const Service& service) {
+  std::vector<UnservedPort> unserved;
+  for (const ServicePort& port : service.ports) {
+    if (!(service.internal_local ? port.local_tiers : port.tiers).empty()) continue;
+    unserved.reserve(unserved.size() + service.cluster_addresses.size());
+    for (const IpAddress& ip : service.cluster_addresses) {
+      unserved.push_back({.transport = port.transport, .address = {.ip = ip, .port = port.port}});
+    }
+  }
+  return unserved;
+}
+
 }  // namespace
+
+template <class Item>
+void SnapshotBuilder::Contributions<Item>::set(const ObjectName& service, std::vector<Item> items) {
+  const auto present = by_service_.find(service);
+  if (present == by_service_.end() ? items.empty() : present->second == items) return;
+  changed_ = true;
+  if (items.empty()) {
+    by_service_.erase(present);
+  } else {
+    by_service_.insert_or_assign(service, std::move(items));
+  }
+}
+
+template <class Item>
+std::optional<std::vector<Item>> SnapshotBuilder::Contributions<Item>::gather() {
+  if (!std::exchange(changed_, false)) return std::nullopt;
+  std::vector<Item> all;
+  for (const auto& [service, items] : by_service_) {
+    all.insert(all.end(), items.begin(), items.end());
+  }
+  return all;
+}
 
 SnapshotBuilder::SnapshotBuilder(Networks networks) {
   next_.networks_ = std::move(networks);
   next_.doors_ = std::make_shared<const std::vector<Door>>();
+  next_.unserved_ = std::make_shared<const std::vector<UnservedPort>>();
   next_.ingress_ = std::make_shared<const IngressTable>();
   next_.tls_ = std::make_shared<const TlsTable>();
   next_.checked_ = std::make_shared<const std::vector<ObjectName>>();
@@ -161,7 +213,8 @@ void SnapshotBuilder::put(Service service) {
   for (const IpAddress& address : shared->cluster_addresses) {
     next_.services_by_address_.set(address, shared);
   }
-  put_doors(*shared);
+  doors_.set(shared->name, doors_of(*shared));
+  unserved_.set(shared->name, unserved_by(*shared));
   const bool is_checked = shared->the_policy().health_check.has_value();
   checked_changed_ |=
       is_checked ? checked_.insert(shared->name).second : checked_.erase(shared->name) > 0;
@@ -210,45 +263,13 @@ void SnapshotBuilder::forget_addresses(const Service& service) {
   }
 }
 
-namespace {
-
-std::vector<Door> doors_of(const Service& service) {
-  std::vector<Door> doors;
-  for (const ServicePort& port : service.ports) {
-    Door door{.transport = port.transport, .service = service.name, .service_port = port.port};
-    if (port.node_port != 0) {
-      door.address = {.ip = {}, .port = port.node_port};
-      doors.push_back(door);
-    }
-    door.kind = DoorKind::load_balancer;
-    for (const IpAddress& ip : service.load_balancer_addresses) {
-      door.address = {.ip = ip, .port = port.port};
-      doors.push_back(door);
-    }
-  }
-  return doors;
-}
-
-}  // namespace
-
-void SnapshotBuilder::put_doors(const Service& service) {
-  std::vector<Door> wanted = doors_of(service);
-  auto& present = doors_by_service_[service.name];
-  if (present == wanted) {
-    if (wanted.empty()) doors_by_service_.erase(service.name);
-    return;
-  }
-  present = std::move(wanted);
-  if (present.empty()) doors_by_service_.erase(service.name);
-  doors_changed_ = true;
-}
-
 void SnapshotBuilder::remove_service(const ObjectName& name) {
   std::shared_ptr<const Service> before = next_.shared_service(name);
   if (!before) return;
   forget_addresses(*before);
   next_.services_.erase(name);
-  if (doors_by_service_.erase(name) > 0) doors_changed_ = true;
+  doors_.set(name, {});
+  unserved_.set(name, {});
   if (checked_.erase(name) > 0) checked_changed_ = true;
 }
 
@@ -276,19 +297,18 @@ void SnapshotBuilder::set_ingress(std::shared_ptr<const IngressTable> ingress) {
 void SnapshotBuilder::set_tls(std::shared_ptr<const TlsTable> tls) { next_.tls_ = std::move(tls); }
 
 SnapshotPtr SnapshotBuilder::build() {
-  if (doors_changed_) {
-    auto doors = std::make_shared<std::vector<Door>>();
-    for (const auto& [name, of_service] : doors_by_service_) {
-      doors->insert(doors->end(), of_service.begin(), of_service.end());
-    }
-    auto key = [](const Door& d) { return std::tie(d.kind, d.transport, d.address); };
+  if (auto doors = doors_.gather()) {
     std::ranges::sort(*doors, {}, [](const Door& d) {
       return std::tie(d.kind, d.transport, d.address, d.service);
     });
-    auto repeated = std::ranges::unique(*doors, {}, key);
+    auto repeated = std::ranges::unique(
+        *doors, {}, [](const Door& d) { return std::tie(d.kind, d.transport, d.address); });
     doors->erase(repeated.begin(), repeated.end());
-    next_.doors_ = std::move(doors);
-    doors_changed_ = false;
+    next_.doors_ = std::make_shared<const std::vector<Door>>(*std::move(doors));
+  }
+  if (auto unserved = unserved_.gather()) {
+    std::ranges::sort(*unserved);
+    next_.unserved_ = std::make_shared<const std::vector<UnservedPort>>(*std::move(unserved));
   }
   if (std::exchange(checked_changed_, false)) {
     next_.checked_ =
@@ -302,6 +322,7 @@ SnapshotPtr SnapshotBuilder::build() {
   made->workloads_ = next_.workloads_.share();
   made->workloads_by_address_ = next_.workloads_by_address_.share();
   made->doors_ = next_.doors_;
+  made->unserved_ = next_.unserved_;
   made->ingress_ = next_.ingress_;
   made->tls_ = next_.tls_;
   made->checked_ = next_.checked_;

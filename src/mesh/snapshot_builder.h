@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -40,12 +41,24 @@ class SnapshotBuilder final {
   std::shared_ptr<EndpointState> endpoint_state(const SocketAddress& address, Transport transport);
   void finish_port(ServicePort& port, const Service& service, const Service* before);
   void forget_addresses(const Service& service);
-  void put_doors(const Service& service);
   void drop_dead_states();
 
+  // What Services contribute to a list of the Snapshot.
+  template <class Item>
+  class Contributions final {
+   public:
+    void set(const ObjectName& service, std::vector<Item> items);
+    // All of them, in no order, if any has changed since this was last called.
+    std::optional<std::vector<Item>> gather();
+
+   private:
+    std::map<ObjectName, std::vector<Item>> by_service_;  // only those that have any
+    bool changed_ = false;
+  };
+
   Snapshot next_;
-  std::map<ObjectName, std::vector<Door>> doors_by_service_;  // only services that have any
-  bool doors_changed_ = false;
+  Contributions<Door> doors_;
+  Contributions<UnservedPort> unserved_;
   std::set<ObjectName> checked_;
   bool checked_changed_ = false;
   using Place = std::pair<Transport, SocketAddress>;

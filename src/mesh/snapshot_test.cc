@@ -50,6 +50,29 @@ TEST(SnapshotTest, services_that_did_not_change_are_shared) {
   EXPECT_EQ(shared, 9999U);
 }
 
+TEST(SnapshotTest, ports_that_nobody_serves_are_listed) {
+  const auto world = [](Health health) {
+    return testing::service("world", "10.96.0.7", {{"10.244.0.1:80", health}});
+  };
+  const std::vector<UnservedPort> the_port{{Transport::tcp, at("10.96.0.7:80")}};
+  SnapshotBuilder builder;
+  builder.put(world(Health::not_ready));
+  const SnapshotPtr first = builder.build();
+  EXPECT_EQ(*first->unserved(), the_port);
+  builder.put(world(Health::not_ready));
+  EXPECT_EQ(builder.build()->unserved(), first->unserved()) << "the same pointer";
+  for (const Health health : {Health::ready, Health::draining}) {
+    builder.put(world(health));
+    EXPECT_TRUE(builder.build()->unserved()->empty());
+  }
+  Service local = world(Health::ready);
+  local.internal_local = true;
+  builder.put(local);
+  EXPECT_EQ(*builder.build()->unserved(), the_port) << "its endpoint is on another node";
+  builder.remove_service({"default", "world"});
+  EXPECT_TRUE(builder.build()->unserved()->empty());
+}
+
 TEST(SnapshotTest, an_address_that_moves_to_another_object_stays_with_it) {
   SnapshotBuilder builder;
   builder.put(testing::service("old", "10.96.0.7", {}));

@@ -140,6 +140,11 @@ class KernelStream final : public Stream {
     return {};
   }
 
+  void reset_when_closed() override {
+    const linger none{.l_onoff = 1, .l_linger = 0};
+    (void)::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  }
+
   SocketAddress local_address() const override { return address_of(fd_.get(), ::getsockname); }
   SocketAddress peer_address() const override { return peer_; }
 

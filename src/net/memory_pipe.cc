@@ -149,8 +149,12 @@ class End final : public Stream {
   End(std::shared_ptr<Connection> connection, Half& in, Half& out, const Addresses& addresses)
       : connection_(std::move(connection)), in_(in), out_(out), addresses_(addresses) {}
   ~End() override {
-    out_.end();
-    in_.reader_gone();
+    if (resets_) {
+      connection_->reset();
+    } else {
+      out_.end();
+      in_.reader_gone();
+    }
   }
 
   Attempt try_read(std::span<char> buffer) override { return in_.read(buffer); }
@@ -167,6 +171,7 @@ class End final : public Stream {
     out_.end();
     return {};
   }
+  void reset_when_closed() override { resets_ = true; }
   SocketAddress local_address() const override { return addresses_.local; }
   SocketAddress peer_address() const override { return addresses_.peer; }
   SocketAddress original_destination() const override { return addresses_.original; }
@@ -176,6 +181,7 @@ class End final : public Stream {
   Half& in_;
   Half& out_;
   Addresses addresses_;
+  bool resets_ = false;
 };
 
 }  // namespace

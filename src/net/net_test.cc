@@ -153,6 +153,18 @@ TEST(KernelNetwork, sees_an_end_that_arrived_together_with_the_last_bytes) {
             "last");
 }
 
+TEST(KernelNetwork, shows_the_peer_an_orderly_end_or_a_reset) {
+  for (const bool resets : {false, true}) {
+    Kernel kernel;
+    Connected pair = connect_pair(kernel.loop, kernel.network, {.ip = kLoopback, .port = 0});
+    if (resets) pair.server->reset_when_closed();
+    pair.server.reset();
+    const auto seen = kernel.loop.run(read_to_end(*pair.client));
+    EXPECT_EQ(resets, !seen && seen.error().code == Code::reset);
+    EXPECT_EQ(resets, !seen);
+  }
+}
+
 TEST(KernelNetwork, reads_on_behind_urgent_data) {
   EXPECT_EQ(read_after([](int client) {
               EXPECT_EQ(::send(client, "before", 6, 0), 6);

@@ -41,6 +41,10 @@ class Stream {
   // Sends the end of our direction after all written bytes.
   virtual Result<void> shutdown_write() = 0;
 
+  // From now on destroying it resets the connection: the peer sees that it failed (RST of RFC
+  // 9293), not an orderly end. Where the transport knows no such thing it is only closed.
+  virtual void reset_when_closed() {}
+
   virtual SocketAddress local_address() const = 0;
   virtual SocketAddress peer_address() const = 0;
 

@@ -5,12 +5,12 @@
 #include "base/log.h"
 #include "base/owned_fd.h"
 #include "node/image_files.h"
+#include "node/nftables.h"
 
 #include <linux/magic.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 
 #include <fcntl.h>
 #include <sched.h>
@@ -22,7 +22,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <mutex>
 
 namespace tulle::node {
 
@@ -117,22 +116,6 @@ Result<void> set_up_loopback(const IpAddress& address) {
   return ask(netlink.get(), route, "add the local route");
 }
 
-// Runs commands of nft(8) in the network namespace of the calling thread.
-Result<void> run_nft(const std::string& commands) {
-  // The library keeps tables of its own that threads share.
-  static std::mutex one_at_a_time;
-  const std::lock_guard lock(one_at_a_time);
-  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
-  if (context == nullptr) return fail(Code::unavailable, "nftables cannot be used");
-  nft_ctx_buffer_error(context);
-  nft_ctx_buffer_output(context);
-  const bool fine = nft_run_cmd_from_buffer(context, commands.c_str()) == 0;
-  std::string why = fine ? "" : nft_ctx_get_error_buffer(context);
-  nft_ctx_free(context);
-  if (fine) return {};
-  return failf(Code::unavailable, "nftables: {}", why);
-}
-
 // Datagrams keep their destination on the way to the proxy's socket. A kernel that cannot do that
 // gives a pod all the rest.
 Result<void> catch_outgoing(const PodNetwork& network) {
@@ -185,15 +168,6 @@ Result<void> furnish(const std::string& path, const PodNetwork& network) {
 }
 
 }  // namespace
-
-Result<void> check_nftables() {
-  auto outcome = run_nft("list tables");
-  if (outcome) return {};
-  return failf(Code::unavailable,
-               "this machine's kernel does not do nftables, which pods' networks need; load the "
-               "module nf_tables ({})",
-               outcome.error().message);
-}
 
 Result<void> make_pod_network(const std::string& path, const PodNetwork& network) {
   TRY_VOID(make_directories(std::filesystem::path(path).parent_path(), 0700));

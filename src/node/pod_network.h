@@ -17,9 +17,6 @@ struct PodNetwork {
   std::uint16_t capture_port = 0;
 };
 
-// What is missing for any pod's network on this machine: an error that says what to do.
-Result<void> check_nftables();
-
 // Makes the namespace and keeps it by a bind mount at `path`, which outlives this process. The
 // calling thread is in it meanwhile; a thread that cannot come back ends the process.
 Result<void> make_pod_network(const std::string& path, const PodNetwork& network);

@@ -42,6 +42,7 @@ struct TcpFlow {
   rt::Task<Result<void>> connect_to_service();
   rt::Task<Result<void>> enter();
   rt::Task<Result<void>> carry();
+  void finish(Instant start, const Result<void>& outcome);
 };
 
 mesh::Decision route_connection(const Context& context, const Downstream& downstream) {
@@ -122,6 +123,24 @@ rt::Task<Result<void>> TcpFlow::carry() {
   co_return end.outcome;
 }
 
+void finish(Context& context, obs::AccessRecord& record, Instant start,
+            const Result<void>& outcome) {
+  if (!outcome) record.error = outcome.error().message;
+  record.total = context.loop.now() - start;
+  context.metrics.record_connection(record);
+}
+
+// What failed is not to look like an orderly end: neither a stream that was cut, nor a connection
+// that nobody took.
+void TcpFlow::finish(Instant start, const Result<void>& outcome) {
+  if (!outcome) {
+    client.reset_when_closed();
+    if (upstream) upstream->reset_when_closed();
+  }
+  if (shed) context.metrics.shed(record.service, record.service_port).add();
+  proxy::finish(context, record, start, outcome);
+}
+
 // Who speaks first decides: the client with HTTP or something else, or the server.
 enum class Spoken : std::uint8_t { http, other, ended };
 
@@ -138,6 +157,16 @@ rt::Task<Spoken> client_speaks(TcpFlow& flow) {
       case Recognised::undecided: break;
     }
   }
+}
+
+// Who has nowhere to go. A client of HTTP says so soon, and is told why; one that waits for the
+// server to speak would wait for ever.
+constexpr Duration kHearing = std::chrono::seconds(1);
+
+rt::Task<Spoken> hear_out(TcpFlow& flow) {
+  const Instant deadline = flow.context.loop.now() + kHearing;
+  auto first = co_await rt::race(client_speaks(flow), rt::until(flow.context.loop, deadline));
+  co_return first.index() == 0 ? std::get<0>(first) : Spoken::ended;
 }
 
 // An upstream that ends without a word has not spoken: the client may still, to another one.
@@ -169,9 +198,8 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
     flow.place.leave();
     co_return co_await client_speaks(flow);
   }
-  // Nobody to talk to now. A client of HTTP gets an answer all the same, so hear it out.
   flow.record.error = std::get<1>(first).error().message;
-  co_return co_await client_speaks(flow);
+  co_return co_await hear_out(flow);
 }
 
 // What is known of a connection when it turns out to be one of HTTP.
@@ -193,13 +221,6 @@ rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
                                         context.server_options, connection);
   start = {};  // it has a copy
   co_await std::move(serving);
-}
-
-void finish(Context& context, obs::AccessRecord& record, Instant start,
-            const Result<void>& outcome) {
-  if (!outcome) record.error = outcome.error().message;
-  record.total = context.loop.now() - start;
-  context.metrics.record_connection(record);
 }
 
 // The connection that was dialled in case the server speaks first serves a request just as well.
@@ -242,8 +263,7 @@ void keep_for_later(TcpFlow& flow) {
     }
     if (outcome) outcome = co_await flow.carry();
   }
-  if (flow.shed) context.metrics.shed(flow.record.service, flow.record.service_port).add();
-  finish(context, flow.record, start, outcome);
+  flow.finish(start, outcome);
   co_return std::nullopt;
 }
 
@@ -256,15 +276,15 @@ void keep_for_later(TcpFlow& flow) {
   const Instant start = context.loop.now();
   auto outcome = co_await flow.connect(decision);
   if (outcome) outcome = co_await flow.carry();
-  finish(context, flow.record, start, outcome);
+  flow.finish(start, outcome);
 }
 
-// Nowhere to go. Who speaks HTTP is told why; others see the connection end.
+// Nowhere to go. Who speaks HTTP is told why; others see the connection reset.
 [[gnu::noinline]] rt::Task<void> serve_refused(Context& context,
                                                std::unique_ptr<net::Stream> stream,
                                                Downstream downstream) {
   TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
-  if (co_await client_speaks(flow) != Spoken::http) co_return;
+  if (co_await hear_out(flow) != Spoken::http) co_return stream->reset_when_closed();
   HttpStart start{.received = std::move(flow.received)};
   co_await serve_http(context, std::move(stream), std::move(downstream), std::move(start));
 }
@@ -298,8 +318,7 @@ rt::Task<void> pass_through(Context& context, net::Stream& stream, const Downstr
   const Instant start = context.loop.now();
   auto outcome = co_await flow.connect_to_service();
   if (outcome) outcome = co_await flow.carry();
-  if (flow.shed) context.metrics.shed(flow.record.service, flow.record.service_port).add();
-  finish(context, flow.record, start, outcome);
+  flow.finish(start, outcome);
 }
 
 // Whoever speaks plain HTTP to a port of TLS learns it; others see the connection end.

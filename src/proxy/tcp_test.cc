@@ -102,12 +102,37 @@ TEST_F(TcpTest, an_endpoint_that_ends_before_anybody_spoke_is_not_the_end) {
   EXPECT_EQ(server.hear(), "PING\r\n");
 }
 
-TEST_F(TcpTest, nowhere_to_go_ends_the_connection) {
+TEST_F(TcpTest, nowhere_to_go_resets_the_connection) {
   listeners.clear();
+  for (const auto* to : {"10.96.0.5:80", "10.96.0.5:81", "10.244.0.3:8080"}) {
+    http::Wire wire = dial(to);
+    wire.say("PING\r\n");
+    wire.hear();
+    EXPECT_TRUE(wire.failed()) << to;
+  }
+}
+
+TEST_F(TcpTest, a_client_that_waits_for_nobody_to_speak_does_not_wait_for_long) {
+  listeners.clear();
+  for (const auto* to : {"10.96.0.5:80", "10.96.0.5:81"}) {
+    http::Wire wire = dial(to);
+    wire.hear();
+    EXPECT_FALSE(wire.ended()) << "it may be a client of HTTP, which is told why";
+    sim.advance(1s);
+    wire.hear();
+    EXPECT_TRUE(wire.failed()) << to;
+  }
+}
+
+TEST_F(TcpTest, a_stream_that_is_cut_does_not_look_complete) {
   http::Wire wire = dial();
-  wire.say("PING\r\n");
+  wire.say("SELECT\r\n");
+  auto [index, server] = arrived();
+  server.say("the first half");
+  EXPECT_EQ(wire.hear(), "the first half");
+  network.kill(servers[index].address.ip);
   wire.hear();
-  EXPECT_TRUE(wire.ended());
+  EXPECT_TRUE(wire.failed());
 }
 
 TEST_F(TcpTest, a_port_said_to_be_tcp_is_not_looked_at) {

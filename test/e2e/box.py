@@ -4,7 +4,8 @@ import pathlib
 import shutil
 
 BUSYBOX = pathlib.Path("/bin/busybox")
-COMMANDS = ("sh", "cat", "httpd", "md5sum", "sleep", "stty", "tar", "test", "tr", "tty")
+COMMANDS = ("sh", "cat", "httpd", "md5sum", "mv", "nc", "sleep", "stty", "tar", "test", "tr",
+            "true", "tty")
 
 
 def import_box(instance, folder):
