@@ -64,8 +64,10 @@ class Metrics final : public apiserver::ResourceMetrics {
 
 class ControlRole final {
  public:
-  ControlRole(rt::Loop& loop, rt::EpollDriver& driver, const ControlOptions& options)
-      : loop_(loop), driver_(driver), options_(options) {}
+  // `sockets` may be null.
+  ControlRole(rt::Loop& loop, rt::EpollDriver& driver, net::KeptSockets* sockets,
+              const ControlOptions& options)
+      : loop_(loop), driver_(driver), options_(options), sockets_(sockets) {}
 
   rt::Task<Result<void>> start() {
     const Instance& instance = options_.instance;
@@ -75,6 +77,7 @@ class ControlRole final {
     CO_TRY(scheme_, kube::make_builtin_scheme());
     CO_TRY(auto listener,
            network_.listen({.at = {.ip = IpAddress::v4(127, 0, 0, 1), .port = options_.api_port}}));
+    if (sockets_ != nullptr) sockets_->drop_untaken();
     const SocketAddress at = listener->local_address();
     CO_TRY_VOID(write_kubeconfigs(instance, credentials_, at.port));
     api_ = std::make_unique<apiserver::ApiServer>(
@@ -106,6 +109,13 @@ class ControlRole final {
   rt::Task<void> stop() {
     if (agent_) co_await agent_->stop();
     manager_.reset();
+    if (server_) co_await server_->drain(loop_.now() + kDrainTime);
+    if (store_) (void)co_await store_->flush();
+  }
+
+  // Leaves the pods to the next control.
+  rt::Task<void> retire() {
+    if (sockets_ != nullptr) sockets_->leave();
     if (server_) co_await server_->drain(loop_.now() + kDrainTime);
     if (store_) (void)co_await store_->flush();
   }
@@ -144,10 +154,11 @@ class ControlRole final {
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
   const ControlOptions& options_;
+  net::KeptSockets* const sockets_;
   Random random_ = net::random_seed();
   rt::ThreadPool blocking_{loop_, kBlockingThreads};
   rt::ThreadPool committing_{loop_, kStoreThreads};
-  net::KernelNetwork network_{loop_, driver_};
+  net::KernelNetwork network_{loop_, driver_, {.kept = sockets_}};
   ProxyRequestRates request_rates_{loop_, network_, options_.instance.admin_socket()};
   Credentials credentials_;
   std::unique_ptr<store::SqliteStore> store_;
@@ -168,16 +179,21 @@ int run_control(const ControlOptions& options) {
   auto driver = rt::EpollDriver::create();
   if (!driver) return report(driver.error());
   rt::Loop loop(*driver);
-  const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT});
+  const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT, kRetireSignal});
   if (!signals) return report(signals.error());
-  ControlRole role(loop, *driver, options);
+  const auto sockets = inherit_sockets(loop, *driver, options.sockets_fd);
+  if (!sockets) return report(sockets.error());
+  ControlRole role(loop, *driver, sockets->get(), options);
   const auto started = loop.run(role.start());
   if (!started) {
     loop.run(role.stop());
     return report(started.error());
   }
-  loop.run((*signals)->next());
-  loop.run(role.stop());
+  if (loop.run((*signals)->next()) == kRetireSignal) {
+    loop.run(role.retire());
+  } else {
+    loop.run(role.stop());
+  }
   return 0;
 }
 

@@ -17,6 +17,7 @@ struct ControlOptions {
   IpAddress dns = IpAddress::v4(10, 96, 0, 10);
   std::string runtime = {};  // of containers; empty: one that works
   int ready_fd = -1;         // told "ready" when the API answers
+  int sockets_fd = -1;       // the channel of net/kept_sockets.h; -1: nobody keeps sockets
 };
 
 // Runs until SIGTERM, which ends every pod. When it is killed otherwise pods go on, and the next

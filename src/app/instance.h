@@ -20,6 +20,7 @@ struct Instance {
   std::string run() const { return data_dir + "/run"; }
   std::string proxy_kubeconfig() const { return run() + "/proxy.kubeconfig"; }
   std::string handover_socket() const { return run() + "/proxy.sock"; }
+  std::string supervisor_socket() const { return run() + "/supervisor.sock"; }
   std::string admin_socket() const { return run() + "/admin.sock"; }
 };
 

@@ -7,6 +7,7 @@
 #include "cli/explain.h"
 #include "cli/image_command.h"
 #include "cli/status.h"
+#include "cli/upgrade.h"
 #include "node/shim.h"
 
 #include <CLI/CLI.hpp>
@@ -31,6 +32,7 @@ struct Flags {
   std::uint16_t admin_port = 15020;
   bool ingress_proxy_protocol = false;
   std::string runtime;
+  std::string program;
   std::size_t workers = 0;
   std::string fast_path = "auto";
   std::string dns_address;
@@ -41,6 +43,7 @@ struct Flags {
   std::string node;
   std::string zone;
   int ready_fd = -1;
+  int sockets_fd = -1;
   bool verbose = false;
 
   Instance instance() const {
@@ -154,6 +157,14 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   });
 }
 
+// What `up` gives the processes that it starts.
+void add_supervision(CLI::App& command, Flags& flags) {
+  command.add_option("--ready-fd", flags.ready_fd, "a descriptor to write to when it serves")
+      ->group("");
+  command.add_option("--sockets-fd", flags.sockets_fd, "a channel to who keeps its sockets")
+      ->group("");
+}
+
 // A process that `up` starts; of no use by hand.
 void add_control(CLI::App& app, Flags& flags, int& exit_code) {
   CLI::App* control = app.add_subcommand("control", "API server, controllers and node agent");
@@ -162,14 +173,15 @@ void add_control(CLI::App& app, Flags& flags, int& exit_code) {
   add_api_port(*control, flags);
   add_ports(*control, flags);
   control->add_option("--runtime", flags.runtime);
-  control->add_option("--ready-fd", flags.ready_fd);
+  add_supervision(*control, flags);
   control->callback([&flags, &exit_code] {
     log::configure(flags.verbose ? log::Level::debug : log::Level::info, "control");
     exit_code = run_control({.instance = flags.instance(),
                              .api_port = flags.api_port,
                              .ingress_port = flags.ingress_port,
                              .runtime = flags.runtime,
-                             .ready_fd = flags.ready_fd});
+                             .ready_fd = flags.ready_fd,
+                             .sockets_fd = flags.sockets_fd});
   });
 }
 
@@ -212,8 +224,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
                     "without -f: the API to follow; default: that of the data directory");
   proxy->add_option("--workers", flags.workers, "event loops; 0: one per core")
       ->capture_default_str();
-  proxy->add_option("--ready-fd", flags.ready_fd, "a descriptor to write to when it serves")
-      ->group("");
+  add_supervision(*proxy, flags);
   proxy->callback([&flags, &exit_code] {
     log::configure(flags.verbose ? log::Level::debug : log::Level::info, "proxy");
     const IpAddress loopback = IpAddress::v4(127, 0, 0, 1);
@@ -223,6 +234,7 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
     options.fast_path = fast_path_mode(flags);
     options.explain_namespaces = flags.explain_namespaces;
     options.ready_fd = flags.ready_fd;
+    options.sockets_fd = flags.sockets_fd;
     options.here = {.node = flags.node.empty() ? host_name() : flags.node, .zone = flags.zone};
     if (!flags.dns_address.empty()) options.host_dns = *SocketAddress::parse(flags.dns_address);
     for (const std::string& text : flags.dns_stubs) {
@@ -258,6 +270,22 @@ void add_explain(CLI::App& app, Flags& flags, int& exit_code) {
   });
 }
 
+void add_upgrade(CLI::App& app, Flags& flags, int& exit_code) {
+  CLI::App* upgrade =
+      app.add_subcommand("upgrade", "Have a running instance go on as another version");
+  upgrade->footer(
+      "Example: ./tulle-new upgrade\n"
+      "Control and proxy are replaced one after the other. No connection is refused meanwhile, "
+      "and\n"
+      "what is under way has 30 s to end. A program that does not start changes nothing.");
+  add_data_dir(*upgrade, flags);
+  upgrade->add_option("program", flags.program, "the new tulle; default: the one that is called")
+      ->type_name("PROGRAM");
+  upgrade->callback([&flags, &exit_code] {
+    exit_code = cli::run_upgrade(flags.instance().data_dir, flags.program);
+  });
+}
+
 void add_version(CLI::App& app) {
   app.add_subcommand("version", "Print the version")->callback([] {
     std::printf("tulle %s\n", TULLE_VERSION);
@@ -287,6 +315,7 @@ int main(int argc, char** argv) {
   add_data_dir(*status, flags);
   status->callback([&] { exit_code = cli::run_status(flags.instance().data_dir); });
   add_explain(app, flags, exit_code);
+  add_upgrade(app, flags, exit_code);
   cli::add_completion_command(app, exit_code);
   add_version(app);
   add_control(app, flags, exit_code);

@@ -6,6 +6,8 @@
 
 #include <sys/stat.h>
 
+#include <utility>
+
 namespace tulle::app {
 
 namespace {
@@ -45,6 +47,9 @@ struct PodRegistry::Session {
   std::unique_ptr<net::FdChannel> channel;
   rt::Queue<std::string> answers;
   std::set<std::string> offered;
+  // Until all of them are known: a pod that is listened for calls others.
+  bool synced = false;
+  std::vector<std::function<void()>> attach_later;
 };
 
 rt::Task<void> PodRegistry::serve(net::FdChannelListener& listener) {
@@ -60,6 +65,14 @@ rt::Task<void> PodRegistry::serve(net::FdChannelListener& listener) {
 
 rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel) {
   const auto session = std::make_shared<Session>(loop_, std::move(channel));
+  sessions_.insert(session);
+  if (retired_) session->answer({.type = mesh::HandoverType::retired});
+  co_await receive_from(session);
+  sessions_.erase(session);
+}
+
+// To the end of the channel.
+rt::Task<void> PodRegistry::receive_from(std::shared_ptr<Session> session) {
   rt::Scope sender(loop_);
   sender.spawn(session->send_answers());
   for (;;) {
@@ -78,18 +91,31 @@ rt::Task<void> PodRegistry::serve_agent(std::unique_ptr<net::FdChannel> channel)
           session->answer(answer_to(uid, outcome, mesh::HandoverType::withdrawn));
         });
         break;
-      case mesh::HandoverType::synced: drop_others(session->offered); break;
+      case mesh::HandoverType::synced:
+        if (retired_) break;
+        drop_others(session->offered);
+        session->synced = true;
+        for (const auto& attach : std::exchange(session->attach_later, {})) attach();
+        actions_.synced();
+        break;
       case mesh::HandoverType::drain: drain(session, message->uid); break;
       case mesh::HandoverType::accepted:
       case mesh::HandoverType::withdrawn:
       case mesh::HandoverType::drained:
-      case mesh::HandoverType::failed: co_return;  // not an agent's to say
+      case mesh::HandoverType::failed:
+      case mesh::HandoverType::retired: co_return;  // not an agent's to say
     }
   }
 }
 
+void PodRegistry::retire() {
+  retired_ = true;
+  for (const auto& session : sessions_) session->answer({.type = mesh::HandoverType::retired});
+}
+
 void PodRegistry::offer(const std::shared_ptr<Session>& session,
                         const mesh::HandoverMessage& message, std::vector<OwnedFd> fds) {
+  if (retired_) return;
   if (fds.size() != 1) {
     session->answer({.type = mesh::HandoverType::failed,
                      .uid = message.uid,
@@ -110,9 +136,21 @@ void PodRegistry::offer(const std::shared_ptr<Session>& session,
   pod->space = std::make_shared<net::Namespace>(message.pod.to_string(), std::move(fds[0]));
   pods_[message.uid] = pod;
   publish();
-  actions_.attach(pod, [this, answer, uid = message.uid](const Result<void>& outcome) {
+  auto attach = [this, pod, answer] { this->attach(pod, answer); };
+  if (session->synced) {
+    attach();
+  } else {
+    session->attach_later.emplace_back(std::move(attach));
+  }
+}
+
+// Unless it was withdrawn or replaced in the meantime.
+void PodRegistry::attach(const std::shared_ptr<const proxy::Pod>& pod, Actions::Done answer) {
+  const auto held = pods_.find(pod->uid);
+  if (held == pods_.end() || held->second != pod) return;
+  actions_.attach(pod, [this, pod, answer = std::move(answer)](const Result<void>& outcome) {
     if (!outcome) {
-      pods_.erase(uid);
+      pods_.erase(pod->uid);
       publish();
     }
     answer(outcome);

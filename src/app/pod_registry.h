@@ -21,6 +21,8 @@ class PodRegistry final {
     std::function<void(proxy::PodTablePtr)> publish;
     std::function<void(std::shared_ptr<const proxy::Pod>, Done)> attach;
     std::function<void(const std::string& uid, Done)> detach;
+    // All pods of the node have been attached, or are being attached.
+    std::function<void()> synced;
     // Calls its callback when nothing is under way to the pod and nothing more will come. Not at
     // all where the pod is detached before.
     std::function<void(const proxy::Pod&, std::function<void()>)> drain;
@@ -32,13 +34,19 @@ class PodRegistry final {
   // Serves agents for ever. The channels of earlier agents go on until they break.
   rt::Task<void> serve(net::FdChannelListener& listener);
 
+  // Tells the agents, and those that will come, to offer their pods to the next proxy; here none is
+  // attached any more.
+  void retire();
+
  private:
   // One agent's connection: what it offered, and the way to answer it.
   struct Session;
 
   rt::Task<void> serve_agent(std::unique_ptr<net::FdChannel> channel);
+  rt::Task<void> receive_from(std::shared_ptr<Session> session);
   void offer(const std::shared_ptr<Session>& session, const mesh::HandoverMessage& message,
              std::vector<OwnedFd> fds);
+  void attach(const std::shared_ptr<const proxy::Pod>& pod, Actions::Done answer);
   void withdraw(const std::string& uid, Actions::Done done);
   void drain(const std::shared_ptr<Session>& session, const std::string& uid);
   void drop_others(const std::set<std::string>& offered);
@@ -47,6 +55,8 @@ class PodRegistry final {
   rt::Loop& loop_;
   const Actions actions_;
   std::map<std::string, std::shared_ptr<const proxy::Pod>> pods_;  // by uid
+  std::set<std::shared_ptr<Session>> sessions_;
+  bool retired_ = false;
   rt::Scope channels_;
 };
 

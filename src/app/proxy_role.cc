@@ -17,8 +17,13 @@
 #include "proxy/drains.h"
 #include "proxy/health_checker.h"
 #include "proxy/loads.h"
+#include "rt/combine.h"
 #include "rt/process.h"
+#include "rt/sleep.h"
+#include "rt/sync.h"
 
+#include <unistd.h>
+#include <cerrno>
 #include <csignal>
 #include <thread>
 
@@ -26,10 +31,17 @@ namespace tulle::app {
 
 namespace {
 
+// An agent that lives has told of its pods long before.
+constexpr Duration kAgentPatience = std::chrono::seconds(2);
+
+constexpr Duration kRetirementCheck = std::chrono::milliseconds(50);
+
 class ProxyRole final {
  public:
-  ProxyRole(rt::Loop& loop, rt::EpollDriver& driver, const ProxyOptions& options, Random random)
-      : loop_(loop), driver_(driver), options_(options), random_(random) {}
+  // `sockets` may be null.
+  ProxyRole(rt::Loop& loop, rt::EpollDriver& driver, net::KeptSockets* sockets,
+            const ProxyOptions& options, Random random)
+      : loop_(loop), driver_(driver), options_(options), sockets_(sockets), random_(random) {}
 
   Result<void> start() {
     TRY_VOID(start_workers());
@@ -39,7 +51,58 @@ class ProxyRole final {
     return {};
   }
 
+  // Leaves all it listens on to the next proxy, and finishes what is under way, for some time.
+  rt::Task<void> retire() {
+    log::info("another proxy takes over; finishing what is under way", {});
+    tasks_.cancel();
+    admin_servers_.clear();
+    make_room_for_handover();
+    if (sockets_ != nullptr) sockets_->leave();
+    rt::Event retired(loop_);
+    on_all_workers(
+        [](WorkerThread& worker, std::function<void()> each) { worker.retire(std::move(each)); },
+        [&retired] { retired.set(); });
+    co_await retired.wait();
+    registry_.retire();
+    if (sockets_ != nullptr) sockets_->say_retired();
+    const Instant deadline = loop_.now() + kRetirement;
+    while (loop_.now() < deadline && co_await connections() != 0) {
+      co_await rt::sleep(loop_, kRetirementCheck);
+    }
+    for (const auto& worker : workers_) worker->end_idle();
+    rt::Event ended(loop_);
+    pass_all_workers([&ended] { ended.set(); });
+    co_await ended.wait();
+    ::unlink(retired_socket().c_str());
+  }
+
  private:
+  // Agents still find this proxy, among those that were replaced.
+  void make_room_for_handover() const {
+    const std::string& path = options_.handover_socket;
+    if (!handover_ || ::rename(path.c_str(), retired_socket().c_str()) == 0) return;
+    log::error("the node agent will not know of what this proxy still carries",
+               {{"why", os_error(errno, "renaming " + path).message}});
+  }
+  std::string retired_socket() const {
+    return options_.handover_socket + std::string(mesh::kRetiredSocket) +
+           std::to_string(::getpid());
+  }
+
+  rt::Task<std::size_t> connections() {
+    std::size_t count = 0;
+    rt::Event counted(loop_);
+    const auto left = std::make_shared<std::size_t>(workers_.size());
+    for (const auto& worker : workers_) {
+      worker->count_connections([&, left](std::size_t of_worker) {
+        count += of_worker;
+        if (--*left == 0) counted.set();
+      });
+    }
+    co_await counted.wait();
+    co_return count;
+  }
+
   Result<void> follow_api() {
     TRY(const auto config, kubeclient::load_kubeconfig(options_.kubeconfig));
     TRY(client_, kubeclient::HttpClient::create(loop_, network_, config));
@@ -58,6 +121,7 @@ class ProxyRole final {
         loop_, driver_, options_.manifests, options_.networks, options_.here,
         [this](const mesh::SnapshotPtr& snapshot) { publish(snapshot); });
     TRY_VOID(folders_->start());
+    open_front_door();
     notify_ready(options_.ready_fd);
     return {};
   }
@@ -81,6 +145,7 @@ class ProxyRole final {
       options.dns.forwarder.stub_domains = options_.stub_domains;
       options.seed = random_.next();
       options.hooks = fast_path_.hooks();
+      options.hooks.kept = sockets_;
       TRY(auto worker, WorkerThread::start(loop_, metrics_, std::move(options)));
       workers_.push_back(std::move(worker));
     }
@@ -133,19 +198,37 @@ class ProxyRole final {
     refusals_.pass([this, record = std::move(record)] { pass_all_workers(record); });
   }
 
-  // Pods are accepted only once it is known where their requests go.
+  // Pods are accepted only once it is known where their requests go, and requests from outside once
+  // the pods are there.
   rt::Task<void> take_pods() {
     co_await source_->ready();
-    if (!options_.handover_socket.empty()) {
-      auto listener = net::FdChannelListener::listen(loop_, driver_, options_.handover_socket);
-      if (!listener) {
-        log::error("pods cannot be taken", {{"why", listener.error().message}});
-        co_return;
-      }
-      handover_ = *std::move(listener);
-      tasks_.spawn(registry_.serve(*handover_));
+    if (options_.handover_socket.empty()) {
+      open_front_door();
+      notify_ready(options_.ready_fd);
+      co_return;
     }
+    auto listener = net::FdChannelListener::listen(loop_, driver_, options_.handover_socket);
+    if (!listener) {
+      log::error("pods cannot be taken", {{"why", listener.error().message}});
+      co_return;
+    }
+    handover_ = *std::move(listener);
+    handing_over_.spawn(registry_.serve(*handover_));
     notify_ready(options_.ready_fd);
+    co_await rt::sleep(loop_, kAgentPatience);
+    open_front_door();
+  }
+
+  void open_front_door() {
+    for (const auto& worker : workers_) worker->open_front_door();
+  }
+
+  // The workers listen in all pods of the node. What pods and doors that are no more listened on is
+  // kept no longer.
+  void note_pods_known() {
+    open_front_door();
+    if (sockets_ == nullptr) return;
+    pass_all_workers([this] { sockets_->drop_untaken(); });
   }
 
   PodRegistry::Actions actions() {
@@ -169,6 +252,7 @@ class ProxyRole final {
                   refusals_.detach(uid);
                   worker_of(uid).leave(uid, std::move(done));
                 },
+            .synced = [this] { note_pods_known(); },
             .drain =
                 [this](const proxy::Pod& pod, std::function<void()> done) {
                   drains_.begin(pod, *snapshot_, [this, address = pod.address, done] {
@@ -206,6 +290,7 @@ class ProxyRole final {
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
   const ProxyOptions& options_;
+  net::KeptSockets* const sockets_;
   Random random_;
   net::KernelNetwork network_{loop_, driver_};
   obs::Registry metrics_registry_;
@@ -233,8 +318,15 @@ class ProxyRole final {
   std::unique_ptr<FolderSource> folders_;
   PodRegistry registry_{loop_, actions()};
   std::unique_ptr<net::FdChannelListener> handover_;
+  rt::Scope handing_over_{loop_};
   rt::Scope tasks_{loop_};
 };
+
+rt::Task<void> until_signal(rt::Signals& signals) { (void)co_await signals.next(); }
+
+rt::Task<void> retire(ProxyRole& role, rt::Signals& signals) {
+  co_await rt::race(role.retire(), until_signal(signals));
+}
 
 }  // namespace
 
@@ -243,11 +335,15 @@ int run_proxy(const ProxyOptions& options) {
   auto driver = rt::EpollDriver::create();
   if (!driver) return report(driver.error());
   rt::Loop loop(*driver);
-  const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT});
+  const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT, kRetireSignal});
   if (!signals) return report(signals.error());
-  ProxyRole role(loop, *driver, options, net::random_seed());
+  const auto sockets = inherit_sockets(loop, *driver, options.sockets_fd);
+  if (!sockets) return report(sockets.error());
+  ProxyRole role(loop, *driver, sockets->get(), options, net::random_seed());
   if (const auto started = role.start(); !started) return report(started.error());
-  loop.run((*signals)->next());
+  if (loop.run((*signals)->next()) == kRetireSignal) {
+    loop.run(retire(role, **signals));
+  }
   return 0;
 }
 

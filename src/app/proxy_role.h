@@ -32,7 +32,8 @@ struct ProxyOptions {
   compile::Place here = {};
   std::size_t workers = 0;  // 0: one per core
   fastpath::Mode fast_path = fastpath::Mode::automatic;
-  int ready_fd = -1;  // told "ready" once the first Snapshot is in use
+  int ready_fd = -1;    // told "ready" once the first Snapshot is in use
+  int sockets_fd = -1;  // the channel of net/kept_sockets.h; -1: nobody keeps sockets
 };
 
 // Runs until SIGTERM. Returns the exit code; what went wrong is on standard error.

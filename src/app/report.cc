@@ -1,5 +1,6 @@
 #include "app/report.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <cstdio>
 
@@ -15,6 +16,13 @@ void notify_ready(int fd) {
   constexpr char kReady = 'r';
   (void)!::write(fd, &kReady, 1);
   ::close(fd);
+}
+
+Result<std::unique_ptr<net::KeptSockets>> inherit_sockets(rt::Loop& loop, rt::EpollDriver& driver,
+                                                          int fd) {
+  if (fd < 0) return std::unique_ptr<net::KeptSockets>();
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return loop.run(net::KeptSockets::inherit(loop, driver, OwnedFd(fd)));
 }
 
 }  // namespace tulle::app

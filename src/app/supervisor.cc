@@ -1,5 +1,7 @@
 #include "app/supervisor.h"
 
+#include "app/report.h"
+#include "base/format.h"
 #include "base/log.h"
 #include "rt/combine.h"
 #include "rt/watched_event.h"
@@ -19,7 +21,12 @@ namespace {
 constexpr Duration kPauseMin = std::chrono::milliseconds(10);
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 constexpr Duration kStable = std::chrono::seconds(5);
+// Until it is ready, which takes tens of milliseconds, or seconds where a large store is read.
+constexpr std::chrono::seconds kStartTime{60};
+// To take nothing new any more.
+constexpr Duration kRetireTime = std::chrono::seconds(5);
 constexpr int kReadyFd = 3;
+constexpr int kSocketsFd = 4;
 
 std::string describe(const rt::ExitStatus& status) {
   if (status.signal != 0) return "signal " + std::to_string(status.signal);
@@ -32,18 +39,21 @@ rt::Task<Result<rt::ExitStatus>> exit_of(rt::Process& process) {
 
 }  // namespace
 
-Result<SupervisedProcess::Started> SupervisedProcess::spawn() const {
+Result<SupervisedProcess::Started> SupervisedProcess::spawn() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return os_error(errno, "pipe");
   Started started{.process = nullptr, .ready = OwnedFd(ends[0])};
   const OwnedFd write_end(ends[1]);
-  rt::SpawnOptions options{.arguments = {"/proc/self/exe"}};
+  TRY(const OwnedFd sockets, sockets_.open_channel());
+  rt::SpawnOptions options{.arguments = {program_}};
   options.arguments.insert(options.arguments.end(), options_.arguments.begin(),
                            options_.arguments.end());
-  options.arguments.insert(options.arguments.end(), {"--ready-fd", std::to_string(kReadyFd)});
+  options.arguments.insert(options.arguments.end(), {"--ready-fd", std::to_string(kReadyFd),
+                                                     "--sockets-fd", std::to_string(kSocketsFd)});
   options.descriptors = {{.child = 1, .ours = 1},
                          {.child = 2, .ours = 2},
-                         {.child = kReadyFd, .ours = write_end.get()}};
+                         {.child = kReadyFd, .ours = write_end.get()},
+                         {.child = kSocketsFd, .ours = sockets.get()}};
   options.die_with_parent = true;
   options.own_process_group = true;
   TRY(started.process, rt::Process::spawn(loop_, driver_, options));
@@ -64,30 +74,43 @@ rt::Task<Result<void>> SupervisedProcess::wait_ready(OwnedFd ready) const {
 }
 
 rt::Task<Result<void>> SupervisedProcess::start() {
-  CO_TRY(Started started, spawn());
-  process_ = std::move(started.process);
-  const auto ready = co_await wait_ready(std::move(started.ready));
-  if (!ready) {
-    (void)process_->signal(SIGTERM);
-    (void)co_await process_->exited();
-    process_.reset();
-    co_return ready;
-  }
+  CO_TRY_VOID(co_await start_one());
   keeper_.spawn(keep_running());
   co_return Result<void>();
 }
 
+// When it did not become ready nothing is left of it.
+rt::Task<Result<void>> SupervisedProcess::start_one() {
+  CO_TRY(Started started, spawn());
+  process_ = std::move(started.process);
+  auto ready = co_await rt::with_deadline(loop_, loop_.now() + kStartTime,
+                                          wait_ready(std::move(started.ready)));
+  if (!ready && ready.error().code == Code::timed_out) {
+    ready =
+        failf(Code::timed_out, "{} was not ready within {} s", options_.name, kStartTime.count());
+    (void)process_->signal(SIGKILL);
+  }
+  if (!ready) {
+    (void)process_->signal(SIGTERM);
+    (void)co_await process_->exited();
+    process_.reset();
+  }
+  co_return ready;
+}
+
 rt::Task<void> SupervisedProcess::keep_running() {
-  Duration pause = kPauseMin;
+  Duration pause{};
   Instant started_at = loop_.now();
   for (;;) {
-    const auto status = co_await process_->exited();
-    log::warn(options_.name + " ended; starting it again",
-              {{"with", status ? describe(*status) : status.error().message}});
-    if (loop_.now() - started_at > kStable) pause = kPauseMin;
+    if (process_) {
+      const auto status = co_await process_->exited();
+      log::warn(options_.name + " ended; starting it again",
+                {{"with", status ? describe(*status) : status.error().message}});
+      if (loop_.now() - started_at > kStable) pause = {};
+    }
     for (;;) {
       co_await rt::sleep(loop_, pause);
-      pause = std::min(pause * 2, kPauseMax);
+      pause = std::clamp(pause * 2, kPauseMin, kPauseMax);
       started_at = loop_.now();
       auto again = spawn();
       if (again) {
@@ -97,6 +120,46 @@ rt::Task<void> SupervisedProcess::keep_running() {
       log::error(options_.name + " cannot be started", {{"why", again.error().message}});
     }
   }
+}
+
+rt::Task<Result<void>> SupervisedProcess::replace(std::string program) {
+  keeper_.cancel();
+  co_await retire();
+  std::swap(program_, program);
+  auto outcome = co_await start_one();
+  if (!outcome) {
+    std::swap(program_, program);
+    const auto back = co_await start_one();
+    if (!back) log::error(options_.name + " cannot be started", {{"why", back.error().message}});
+  }
+  keeper_.spawn(keep_running());
+  co_return outcome;
+}
+
+// From when it returns on the next one may begin.
+rt::Task<void> SupervisedProcess::retire() {
+  if (!process_) co_return;
+  (void)process_->signal(kRetireSignal);
+  const auto outcome =
+      co_await rt::race(sockets_.retired(), rt::until(loop_, loop_.now() + kRetireTime));
+  std::unique_ptr<rt::Process> process = std::move(process_);
+  if (outcome.index() == 1) {
+    log::error(options_.name + " does not make room; killing it", {});
+    (void)process->signal(SIGKILL);
+  }
+  if (options_.retirement > Duration{}) {
+    retired_.spawn(see_off(std::move(process)));
+  } else {
+    co_await see_off(std::move(process));
+  }
+}
+
+rt::Task<void> SupervisedProcess::see_off(std::unique_ptr<rt::Process> process) const {
+  const Instant deadline = loop_.now() + options_.retirement + kRetireTime;
+  if (co_await rt::with_deadline(loop_, deadline, exit_of(*process))) co_return;
+  log::error(options_.name + " was replaced and does not end; killing it", {});
+  (void)process->signal(SIGKILL);
+  (void)co_await process->exited();
 }
 
 rt::Task<bool> SupervisedProcess::end(Duration patience) {

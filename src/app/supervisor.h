@@ -1,7 +1,8 @@
 // Keeps the processes of an instance running: starts each again when it ends, until it is told to
-// stop.
+// stop. The next one of a kind gets the sockets that the one before listened on.
 #pragma once
 
+#include "app/socket_keeper.h"
 #include "base/owned_fd.h"
 #include "base/result.h"
 #include "rt/process.h"
@@ -17,18 +18,26 @@ class SupervisedProcess final {
  public:
   struct Options {
     std::string name;                    // "control"
-    std::vector<std::string> arguments;  // of this executable; "--ready-fd N" is added
+    std::vector<std::string> arguments;  // and "--ready-fd N" and "--sockets-fd N" are added
     // What it does is left behind when it does not end in order (pods): then it is started once
     // more, takes over and ends.
     bool leaves_work = false;
+    // How long it may take for what is under way once it has been replaced; the next one works
+    // beside it. Zero: the next one begins when it has ended.
+    Duration retirement = {};
   };
   // Both references must outlive it.
   SupervisedProcess(rt::Loop& loop, rt::EpollDriver& driver, Options options)
-      : loop_(loop), driver_(driver), options_(std::move(options)) {}
+      : loop_(loop), driver_(driver), options_(std::move(options)), sockets_(loop, driver) {}
 
   // Starts it and waits until it says that it is ready. When it ends before, the error says so;
   // what went wrong it has said itself. From then on it is kept running.
   rt::Task<Result<void>> start();
+
+  // Replaces it by one of another program, which is given by its path: asks it to retire
+  // (app/report.h) and starts that in its place. With an error that did not become ready, and one
+  // of the program before runs. REQUIRES: start().
+  rt::Task<Result<void>> replace(std::string program);
 
   // SIGTERM, and SIGKILL when it has not ended `patience` later; see leaves_work.
   rt::Task<void> stop(Duration patience);
@@ -39,8 +48,11 @@ class SupervisedProcess final {
     OwnedFd ready;  // read end: one byte when ready, the end when it died
   };
 
-  Result<Started> spawn() const;
+  Result<Started> spawn();
   rt::Task<Result<void>> wait_ready(OwnedFd ready) const;
+  rt::Task<Result<void>> start_one();
+  rt::Task<void> retire();
+  rt::Task<void> see_off(std::unique_ptr<rt::Process> process) const;
   rt::Task<void> keep_running();
   // True when it ended in order: by itself within `patience`, with code 0.
   rt::Task<bool> end(Duration patience);
@@ -49,7 +61,10 @@ class SupervisedProcess final {
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
   const Options options_;
+  std::string program_ = "/proc/self/exe";
+  SocketKeeper sockets_;
   std::unique_ptr<rt::Process> process_;
+  rt::Scope retired_{loop_};
   rt::Scope keeper_{loop_};
 };
 

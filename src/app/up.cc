@@ -2,8 +2,10 @@
 
 #include "app/report.h"
 #include "app/supervisor.h"
+#include "base/log.h"
 #include "cli/apply.h"
 #include "cli/manifest.h"
+#include "http/server.h"
 #include "kube/scheme.h"
 #include "kubeclient/http_client.h"
 #include "kubeclient/kubeconfig.h"
@@ -11,7 +13,9 @@
 #include "node/agent.h"
 #include "node/nftables.h"
 #include "rt/combine.h"
+#include "rt/sync.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 #include <csignal>
 #include <cstdio>
@@ -50,6 +54,54 @@ Result<void> check_machine(const UpOptions& options) {
   return node::check_nftables();
 }
 
+// Takes orders over the Unix socket, which only root can open: POST /upgrade, with the path of the
+// new program as the body, is answered when that is done.
+class UpgradeDesk final : public http::Handler {
+ public:
+  using Upgrade = std::function<rt::Task<Result<std::string>>(std::string path)>;
+  UpgradeDesk(rt::Loop& loop, Upgrade upgrade)
+      : loop_(loop), upgrade_(std::move(upgrade)), upgrades_(loop) {}
+
+  rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override {
+    if (request.head.method != "POST" || request.head.target != "/upgrade") {
+      (void)co_await exchange.send({.status = 404}, "there is only POST /upgrade\n");
+      co_return;
+    }
+    auto path = co_await http::read_all(request.body, kPathBytesMax);
+    if (!path) co_return;
+    if (upgrades_.size() != 0) {
+      (void)co_await exchange.send({.status = 409}, "another upgrade is under way");
+      co_return;
+    }
+    // It goes on when whoever asked for it has gone.
+    const auto order = std::make_shared<Order>(loop_);
+    upgrades_.spawn(carry_out(order, *std::move(path)));
+    co_await order->done.wait();
+    const auto& outcome = order->outcome;
+    (void)co_await exchange.send({.status = outcome ? 200 : 500},
+                                 outcome ? *outcome : outcome.error().message);
+  }
+
+  // Until none is under way.
+  rt::Task<void> idle() { return upgrades_.idle(); }
+
+ private:
+  static constexpr std::size_t kPathBytesMax = 4096;
+  struct Order {
+    explicit Order(rt::Loop& loop) : done(loop) {}
+    rt::Event done;
+    Result<std::string> outcome;
+  };
+  rt::Task<void> carry_out(std::shared_ptr<Order> order, std::string path) {
+    order->outcome = co_await upgrade_(std::move(path));
+    order->done.set();
+  }
+
+  rt::Loop& loop_;
+  const Upgrade upgrade_;
+  rt::Scope upgrades_;
+};
+
 class Up final {
  public:
   Up(rt::Loop& loop, rt::EpollDriver& driver, const UpOptions& options)
@@ -79,17 +131,53 @@ class Up final {
       CO_TRY(const std::string services, co_await cli::describe_services(*client_));
       say("\n" + services);
     }
+    CO_TRY(auto listener, network_.listen_unix(options_.instance.supervisor_socket()));
+    orders_ =
+        std::make_unique<http::Server>(loop_, std::move(listener), desk_, http::Server::Options{});
     say_what_next();
     co_return Result<void>();
   }
 
   rt::Task<void> stop() {
+    co_await desk_.idle();
+    orders_.reset();
     client_.reset();
     co_await control_.stop(kControlPatience);
     co_await proxy_.stop(kProxyPatience);
   }
 
  private:
+  // Runs this program from now on. With an error everything is as it was before.
+  // By descriptor: whatever becomes of the file, later ones are started from what was checked.
+  rt::Task<Result<std::string>> upgrade(std::string path) {
+    OwnedFd program(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!program) co_return os_error(errno, "opening " + path);
+    const std::string name = "/proc/self/fd/" + std::to_string(program.get());
+    CO_TRY(const std::string version, co_await version_of(path));
+    say("Upgrading to " + version + " …");
+    CO_TRY_VOID(co_await control_.replace(name));
+    if (auto replaced = co_await proxy_.replace(name); !replaced) {
+      const auto back = co_await control_.replace(program_name());
+      if (!back) log::error("control cannot go back", {{"why", back.error().message}});
+      co_return std::move(replaced).error();
+    }
+    program_ = std::move(program);
+    say("Upgraded.");
+    co_return version;
+  }
+
+  std::string program_name() const {
+    return program_ ? "/proc/self/fd/" + std::to_string(program_.get()) : "/proc/self/exe";
+  }
+
+  rt::Task<Result<std::string>> version_of(std::string path) {
+    CO_TRY(auto output, co_await rt::run_command(loop_, driver_, {.arguments = {path, "version"}}));
+    std::string& version = output.output;
+    while (version.ends_with('\n')) version.pop_back();
+    if (output.status.success() && version.starts_with("tulle ")) co_return std::move(version);
+    co_return fail(Code::invalid_argument, path + " is no tulle: it does not say its version");
+  }
+
   void say_what_next() const {
     const std::string& data = options_.instance.data_dir;
     const std::string port =
@@ -132,7 +220,7 @@ class Up final {
     for (const std::string& space : options_.explain_namespaces) {
       arguments.insert(arguments.end(), {"--explain-namespace", space});
     }
-    return {.name = "proxy", .arguments = std::move(arguments)};
+    return {.name = "proxy", .arguments = std::move(arguments), .retirement = kRetirement};
   }
 
   rt::Loop& loop_;
@@ -144,6 +232,9 @@ class Up final {
   SupervisedProcess control_{loop_, driver_, control_options()};
   SupervisedProcess proxy_{loop_, driver_, proxy_options()};
   std::unique_ptr<kubeclient::HttpClient> client_;
+  OwnedFd program_;  // what control and proxy are started from; empty: this one
+  UpgradeDesk desk_{loop_, [this](std::string path) { return upgrade(std::move(path)); }};
+  std::unique_ptr<http::Server> orders_;
 };
 
 rt::Task<int> until_signal(rt::Signals& signals) { co_return co_await signals.next(); }
@@ -151,6 +242,7 @@ rt::Task<int> until_signal(rt::Signals& signals) { co_return co_await signals.ne
 }  // namespace
 
 int run_up(const UpOptions& options) {
+  rt::allow_all_descriptors();
   auto driver = rt::EpollDriver::create();
   if (!driver) return report(driver.error());
   rt::Loop loop(*driver);

@@ -30,6 +30,10 @@ void WorkerThread::set_snapshot(mesh::SnapshotPtr snapshot) {
   });
 }
 
+void WorkerThread::open_front_door() {
+  thread_->post([this] { parts_->proxy.open_front_door(); });
+}
+
 void WorkerThread::set_pods(proxy::PodTablePtr pods) {
   thread_->post([this, pods = std::move(pods)] { parts_->proxy.set_pods(pods); });
 }
@@ -43,6 +47,25 @@ void WorkerThread::close_idle(const IpAddress& address, std::function<void()> do
 
 void WorkerThread::pass(std::function<void()> done) {
   thread_->post([this, done = std::move(done)]() mutable { home_.post(std::move(done)); });
+}
+
+void WorkerThread::retire(std::function<void()> done) {
+  thread_->post([this, done = std::move(done)]() mutable {
+    parts_->proxy.retire();
+    parts_->dns.retire();
+    home_.post(std::move(done));
+  });
+}
+
+void WorkerThread::end_idle() {
+  thread_->post([this] { parts_->proxy.end_idle(); });
+}
+
+void WorkerThread::count_connections(std::function<void(std::size_t)> told) {
+  thread_->post([this, told = std::move(told)]() mutable {
+    const std::size_t count = parts_->proxy.connections();
+    home_.post([told = std::move(told), count] { told(count); });
+  });
 }
 
 void WorkerThread::listen_in(std::shared_ptr<const proxy::Pod> pod, Done done) {

@@ -26,12 +26,19 @@ class WorkerThread final {
   // What a callback owns is let go at home, too.
   using Done = std::function<void(Result<void>)>;
   void set_snapshot(mesh::SnapshotPtr snapshot);
+  void open_front_door();
   void set_pods(proxy::PodTablePtr pods);
   // Ends what is idle between this worker and a pod's address. `done` runs at home, after all that
   // the worker was doing when this was called.
   void close_idle(const IpAddress& address, std::function<void()> done);
   // The same, and nothing is ended.
   void pass(std::function<void()> done);
+  // Listens nowhere any more, and answers what was asked; `done` at home.
+  void retire(std::function<void()> done);
+  // Ends retired connections that wait for a request.
+  void end_idle();
+  // How many connections are left, told at home.
+  void count_connections(std::function<void(std::size_t)> told);
   // Opens the pod's listeners here; `done` runs at home.
   void listen_in(std::shared_ptr<const proxy::Pod> pod, Done done);
   void leave(const std::string& uid, Done done);

@@ -50,12 +50,13 @@ struct Server::Conversation {
 
 struct Server::Attached {
   Attached(rt::Loop& loop, mesh::ObjectName who)
-      : workload(std::move(who)), tasks(loop), connections(loop) {}
+      : workload(std::move(who)), answers(loop), connections(loop), receiving(loop) {}
   mesh::ObjectName workload;
   std::unique_ptr<net::Datagram> udp;
   std::unique_ptr<net::Listener> tcp;
-  rt::Scope tasks;
+  rt::Scope answers;  // to what came by UDP
   rt::Scope connections;
+  rt::Scope receiving;
 };
 
 Server::Server(rt::Loop& loop, net::Network& network, Random random, Random secret,
@@ -75,8 +76,8 @@ Result<std::unique_ptr<Server::Attached>> Server::listen(mesh::ObjectName worklo
   auto attached = std::make_unique<Attached>(loop_, std::move(workload));
   TRY(attached->udp, network_.bind_datagram(options));
   TRY(attached->tcp, network_.listen(options));
-  attached->tasks.spawn(serve_udp(*attached));
-  attached->tasks.spawn(serve_tcp(*attached));
+  attached->receiving.spawn(serve_udp(*attached));
+  attached->receiving.spawn(serve_tcp(*attached));
   return attached;
 }
 
@@ -95,6 +96,13 @@ Result<void> Server::listen_on_host(const SocketAddress& address) {
 
 void Server::leave(const std::string& uid) { attached_.erase(uid); }
 
+void Server::retire() {
+  for (const auto& [uid, attached] : attached_) {
+    attached->receiving.cancel();
+    attached->tcp.reset();
+  }
+}
+
 rt::Task<void> Server::serve_udp(Attached& attached) {
   std::array<char, kUdpQueryBytesMax> buffer;
   for (;;) {
@@ -103,8 +111,8 @@ rt::Task<void> Server::serve_udp(Attached& attached) {
       co_await rt::sleep(loop_, kAcceptRetry);
       continue;
     }
-    if (received->size > buffer.size() || attached.tasks.size() > kQuestionsPerPodMax) continue;
-    attached.tasks.spawn(
+    if (received->size > buffer.size() || attached.answers.size() >= kQuestionsPerPodMax) continue;
+    attached.answers.spawn(
         answer_udp(attached, std::string(buffer.data(), received->size), received->from));
   }
 }

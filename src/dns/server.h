@@ -43,6 +43,9 @@ class Server final {
   Result<void> listen_in(const std::string& uid, mesh::ObjectName workload,
                          net::NamespacePtr space);
   void leave(const std::string& uid);
+  // Takes no more questions: another process does, on the same sockets. Those that were asked are
+  // answered.
+  void retire();
   // Answers whoever asks in the host's network. There is no search path then.
   Result<void> listen_on_host(const SocketAddress& address);
 

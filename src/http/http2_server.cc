@@ -311,6 +311,7 @@ rt::Task<void> Http2ServerConnection::serve() {
     const bool more = co_await io_.read(deadline);
     eviction_.unlink();
     if (!more) break;
+    if (!draining_ && context_.idle != nullptr && context_.idle->ending()) begin_drain();
     if (streams_.empty() && loop_.now() >= idle_since_ + options_.idle_timeout) break;
   }
   for (const auto& [id, stream] : streams_) on_closed(id, 0);

@@ -88,7 +88,9 @@ class ServerConnection final {
   [[gnu::noinline]] rt::Task<void> answer_for_handler();
   [[gnu::noinline]] rt::Task<bool> skip_body();
   [[gnu::noinline]] rt::Task<void> linger();
-  bool draining() const { return drain_ != nullptr && drain_->requested(); }
+  bool draining() const {
+    return (drain_ != nullptr && drain_->requested()) || (idle_ != nullptr && idle_->ending());
+  }
 
   // For the Exchange: the head and body pieces are put into pieces_, flush() writes them.
   void prepare_whole(const codec::ResponseHead& head, std::span<const std::string_view> body);

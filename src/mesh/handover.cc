@@ -10,8 +10,9 @@ namespace tulle::mesh {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kTypeNames = {
-    "offer", "withdraw", "synced", "drain", "accepted", "withdrawn", "drained", "failed"};
+constexpr std::array<std::string_view, 9> kTypeNames = {"offer",   "withdraw", "synced",
+                                                        "drain",   "accepted", "withdrawn",
+                                                        "drained", "failed",   "retired"};
 
 std::string text_of(const boost::json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
@@ -52,7 +53,9 @@ Result<HandoverMessage> decode_handover(std::string_view text) {
     TRY(message.address, IpAddress::parse(address));
   }
   message.message = text_of(*object, "message");
-  if (message.type != HandoverType::synced && message.uid.empty()) {
+  const bool of_a_pod =
+      message.type != HandoverType::synced && message.type != HandoverType::retired;
+  if (of_a_pod && message.uid.empty()) {
     return fail(Code::malformed, "a handover message of type " + type + " needs a uid");
   }
   return message;

@@ -17,6 +17,7 @@ TEST(Handover, messages_survive_the_way_there_and_back) {
       {.type = HandoverType::drained, .uid = "u1"},
       {.type = HandoverType::accepted, .uid = "u1"},
       {.type = HandoverType::withdrawn, .uid = "u1"},
+      {.type = HandoverType::retired},
       {.type = HandoverType::failed, .uid = "u1", .message = "no \"descriptor\" came along"},
   };
   for (const auto& message : messages) {

@@ -18,7 +18,7 @@ inline constexpr std::size_t kFdMessageFdsMax = 16;
 
 struct FdMessage {
   std::string bytes;
-  std::vector<OwnedFd> fds;
+  std::vector<OwnedFd> fds = {};
 };
 
 class FdChannel final {

@@ -1,5 +1,6 @@
 #include "net/kernel_network.h"
 
+#include "net/kept_sockets.h"
 #include "net/sockaddr.h"
 #include "net/watched_fd.h"
 
@@ -215,9 +216,13 @@ Result<std::unique_ptr<KernelStream>> make_stream(rt::Loop& loop, rt::EpollDrive
 
 class KernelListener final : public Listener {
  public:
-  // `joined` is what SocketHooks gave for it.
-  KernelListener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, std::shared_ptr<void> joined)
-      : driver_(driver), fd_(loop, driver, std::move(fd)), joined_(std::move(joined)) {}
+  // `joined` is what SocketHooks gave for it, `kept` the keeper.
+  KernelListener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, std::shared_ptr<void> joined,
+                 std::shared_ptr<void> kept)
+      : driver_(driver),
+        fd_(loop, driver, std::move(fd)),
+        joined_(std::move(joined)),
+        kept_(std::move(kept)) {}
 
   Result<void> start() { return fd_.start(); }
   int fd() const { return fd_.get(); }
@@ -251,11 +256,14 @@ class KernelListener final : public Listener {
   rt::EpollDriver& driver_;
   WatchedFd fd_;
   std::shared_ptr<void> joined_;
+  std::shared_ptr<void> kept_;
 };
 
 Result<std::unique_ptr<Listener>> make_listener(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd,
-                                                std::shared_ptr<void> joined = nullptr) {
-  auto listener = std::make_unique<KernelListener>(loop, driver, std::move(fd), std::move(joined));
+                                                std::shared_ptr<void> joined = nullptr,
+                                                std::shared_ptr<void> kept = nullptr) {
+  auto listener = std::make_unique<KernelListener>(loop, driver, std::move(fd), std::move(joined),
+                                                   std::move(kept));
   TRY_VOID(listener->start());
   return std::unique_ptr<Listener>(std::move(listener));
 }
@@ -292,6 +300,18 @@ Result<OwnedFd> bound_socket(const ListenOptions& options, int type) {
   const NativeAddress native = to_native(options.at);
   if (::bind(fd.get(), native.get(), native.size) != 0) return bind_error(errno, options.at);
   return fd;
+}
+
+// Where a socket is bound, as it is known across processes. Sockets keep their namespace alive, so
+// no other one gets its number.
+Result<std::string> kept_name(const ListenOptions& options, int type) {
+  std::string name = (type == SOCK_STREAM ? "tcp " : "udp ") + options.at.to_string();
+  if (!options.in || !options.in->fd) return name;
+  struct stat status{};
+  if (::fstat(options.in->fd.get(), &status) != 0) {
+    return os_error(errno, "looking at network namespace " + options.in->name);
+  }
+  return name + " " + std::to_string(status.st_ino);
 }
 
 Result<sockaddr_un> unix_address(const std::string& path) {
@@ -336,12 +356,32 @@ rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect(ConnectOptions 
   co_return std::unique_ptr<Stream>(std::move(stream));
 }
 
+struct KernelNetwork::Bound {
+  OwnedFd fd;
+  std::shared_ptr<void> kept;
+};
+
+Result<KernelNetwork::Bound> KernelNetwork::bind(const ListenOptions& options, int type) const {
+  if (hooks_.kept == nullptr || options.at.port == 0) {
+    TRY(OwnedFd fd, bound_socket(options, type));
+    return Bound{.fd = std::move(fd), .kept = nullptr};
+  }
+  TRY(const std::string name, kept_name(options, type));
+  if (auto kept = hooks_.kept->take(name)) {
+    return Bound{.fd = std::move(kept->fd), .kept = std::move(kept->token)};
+  }
+  TRY(OwnedFd fd, bound_socket(options, type));
+  auto token = hooks_.kept->keep(name, fd.get());
+  return Bound{.fd = std::move(fd), .kept = std::move(token)};
+}
+
 Result<std::unique_ptr<Listener>> KernelNetwork::listen(const ListenOptions& options) {
-  TRY(OwnedFd fd, bound_socket(options, SOCK_STREAM));
+  TRY(Bound bound, bind(options, SOCK_STREAM));
   std::shared_ptr<void> joined;
-  if (hooks_.listening) joined = hooks_.listening(fd.get(), options.in != nullptr);
-  if (::listen(fd.get(), kListenBacklog) != 0) return bind_error(errno, options.at);
-  return make_listener(loop_, driver_, std::move(fd), std::move(joined));
+  if (hooks_.listening) joined = hooks_.listening(bound.fd.get(), options.in != nullptr);
+  if (::listen(bound.fd.get(), kListenBacklog) != 0) return bind_error(errno, options.at);
+  return make_listener(loop_, driver_, std::move(bound.fd), std::move(joined),
+                       std::move(bound.kept));
 }
 
 rt::Task<Result<std::unique_ptr<Stream>>> KernelNetwork::connect_unix(std::string path) {
@@ -380,23 +420,14 @@ Result<std::unique_ptr<Stream>> KernelNetwork::adopt(OwnedFd fd) {
   return std::unique_ptr<Stream>(std::move(stream));
 }
 
-Result<std::unique_ptr<Listener>> KernelNetwork::adopt_listener(OwnedFd fd) {
-  return make_listener(loop_, driver_, std::move(fd));
-}
-
-OwnedFd duplicate_descriptor(const Listener& listener) {
-  const auto* kernel = dynamic_cast<const KernelListener*>(&listener);
-  if (kernel == nullptr) return {};
-  return OwnedFd(::fcntl(kernel->fd(), F_DUPFD_CLOEXEC, 3));
-}
-
 namespace {
 
 class KernelDatagram final : public Datagram {
  public:
   // `raw`: of a transparent one, to answer by.
-  KernelDatagram(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, OwnedFd raw)
-      : fd_(loop, driver, std::move(fd)), raw_(std::move(raw)) {}
+  KernelDatagram(rt::Loop& loop, rt::EpollDriver& driver, OwnedFd fd, OwnedFd raw,
+                 std::shared_ptr<void> kept)
+      : fd_(loop, driver, std::move(fd)), raw_(std::move(raw)), kept_(std::move(kept)) {}
   Result<void> start() { return fd_.start(); }
 
   rt::Task<Result<Received>> receive(std::span<char> buffer) override {
@@ -488,24 +519,26 @@ class KernelDatagram final : public Datagram {
 
   WatchedFd fd_;
   OwnedFd raw_;
+  std::shared_ptr<void> kept_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Datagram>> KernelNetwork::bind_datagram(const ListenOptions& options) {
-  TRY(OwnedFd fd, bound_socket(options, SOCK_DGRAM));
+  TRY(Bound bound, bind(options, SOCK_DGRAM));
   OwnedFd raw;
   if (options.transparent) {
-    set_option(fd.get(), SOL_IP, IP_RECVORIGDSTADDR);
+    set_option(bound.fd.get(), SOL_IP, IP_RECVORIGDSTADDR);
     TRY(raw, make_socket(AF_INET, SOCK_RAW, options.in, IPPROTO_RAW));
   }
   if (options.peer) {
     const NativeAddress peer = to_native(*options.peer);
-    if (::connect(fd.get(), peer.get(), peer.size) != 0) {
+    if (::connect(bound.fd.get(), peer.get(), peer.size) != 0) {
       return os_error(errno, "a socket for " + options.peer->to_string());
     }
   }
-  auto datagram = std::make_unique<KernelDatagram>(loop_, driver_, std::move(fd), std::move(raw));
+  auto datagram = std::make_unique<KernelDatagram>(loop_, driver_, std::move(bound.fd),
+                                                   std::move(raw), std::move(bound.kept));
   TRY_VOID(datagram->start());
   return std::unique_ptr<Datagram>(std::move(datagram));
 }

@@ -8,6 +8,8 @@
 
 namespace tulle::net {
 
+class KeptSockets;  // net/kept_sockets.h
+
 // Told of the TCP sockets that a network makes, before anybody else can know of them. A socket that
 // was shown may be joined to its peer past TCP (fastpath/fast_path.h), and is then treated so:
 // - Behind what was delivered past TCP, TCP data may wait without an event of its own; but only
@@ -19,6 +21,9 @@ struct SocketHooks {
   // Bound, and about to listen; `captured`: it gets what leaves its namespace. What is returned
   // lives as long as the listener.
   std::function<std::shared_ptr<void>(int fd, bool captured)> listening = {};
+  // Who keeps the listeners and datagram sockets that are bound to a port of the network's own
+  // choice, and has those that an earlier process bound there. Must outlive all of them.
+  KeptSockets* kept = nullptr;
 };
 inline constexpr std::size_t kJoinedUnreadMin = 8192;
 
@@ -37,18 +42,15 @@ class KernelNetwork final : public Network {
   // A stream over a connected, non-blocking descriptor: a socket, or either end of a pipe (then
   // only that direction works).
   Result<std::unique_ptr<Stream>> adopt(OwnedFd fd);
-  // A listener over a listening socket, for example one kept by the supervisor.
-  Result<std::unique_ptr<Listener>> adopt_listener(OwnedFd fd);
 
  private:
+  struct Bound;
+  Result<Bound> bind(const ListenOptions& options, int type) const;
+
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
   const SocketHooks hooks_;
 };
-
-// A duplicate of the listening socket's descriptor, to hand to another process. Empty for listeners
-// that have none.
-OwnedFd duplicate_descriptor(const Listener& listener);
 
 // Opens the namespace of process `pid`, or of a path like /run/netns/x.
 Result<NamespacePtr> open_namespace(const std::string& path, std::string name);

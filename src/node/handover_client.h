@@ -9,7 +9,6 @@
 #include "net/network.h"
 #include "rt/scope.h"
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -31,33 +30,39 @@ class HandoverClient final {
 
   // Connects, and again whenever the connection breaks. The proxy drops pods that are not held by
   // then: hold() what runs already before.
-  void start() { scope_.spawn(run()); }
+  void start();
 
   // The pod is offered on this connection and on every one to come, until withdraw().
   void hold(HandedPod pod);
   // Until the proxy listens in the pod. Error: what the proxy said. REQUIRES: hold().
   rt::Task<Result<void>> accepted(std::string uid);
   // From now on the proxy sends new requests elsewhere if it can. Until nothing is under way to the
-  // pod and nothing more will come, or the pod is withdrawn,
+  // pod and nothing more will come, in a proxy that was replaced neither, or the pod is withdrawn,
   // or there has been no proxy for two seconds.
   rt::Task<void> drained(std::string uid);
   // Until the proxy holds nothing of the pod any more, or has not answered for two seconds.
   rt::Task<void> withdraw(std::string uid);
 
  private:
-  enum class Drain : std::uint8_t { none, asked, done };
   enum class State : std::uint8_t { offered, accepted, failed };
   struct Entry {
     HandedPod pod;
     State state = State::offered;
-    Drain drain = Drain::none;
+    bool draining = false;
     std::string why = {};
   };
+  struct Link;
+  using LinkPtr = std::shared_ptr<Link>;
 
   rt::Task<void> run();
-  rt::Task<Result<void>> receive_all(net::FdChannel& channel);
-  rt::Task<Result<void>> send_all(net::FdChannel& channel);
-  void take(const mesh::HandoverMessage& message);
+  void find_replaced();
+  void start_over(Link& link);
+  void drain_again(Link& link);
+  rt::Task<void> serve(LinkPtr link);
+  rt::Task<Result<void>> receive_all(Link& link);
+  rt::Task<Result<void>> send_all(Link& link);
+  void take(Link& link, const mesh::HandoverMessage& message);
+  void ask(Link& link, mesh::HandoverMessage message);
   rt::Task<void> withdrawn(std::string uid);
   rt::Task<void> answer();
   Result<net::FdMessage> message_of(const mesh::HandoverMessage& message) const;
@@ -66,11 +71,9 @@ class HandoverClient final {
   rt::EpollDriver& driver_;
   const std::string socket_path_;
   std::map<std::string, Entry> pods_;
-  std::set<std::string> leaving_;  // withdrawn, not yet answered
-  std::deque<mesh::HandoverMessage> outbox_;
-  bool connected_ = false;
+  LinkPtr current_;          // to the proxy that takes pods; null: there is none now
+  std::set<LinkPtr> links_;  // and to those that were replaced, until they end
   rt::WaitList answered_;
-  rt::WaitList more_;
   rt::Scope scope_;
 };
 

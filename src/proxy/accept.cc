@@ -28,20 +28,27 @@ void Acceptor::start(Serve serve) {
 void Acceptor::close() {
   accepting_.cancel();
   listener_.reset();
+  if (next_) connections_.spawn(run(serve_(std::move(next_), idle_)));
+}
+
+void Acceptor::retire() {
+  close();
+  idle_.end_with_next();
 }
 
 rt::Task<void> Acceptor::accept_all() {
   for (;;) {
     auto stream = co_await listener_->accept();
+    if (!stream) {
+      co_await rt::sleep(loop_, kAcceptRetry);
+      continue;
+    }
+    next_ = *std::move(stream);
     while (connections_.size() >= connections_max_) {
       idle_.evict_one();
       co_await rt::wait_on(room_);
     }
-    if (stream) {
-      connections_.spawn(run(serve_(*std::move(stream), idle_)));
-    } else {
-      co_await rt::sleep(loop_, kAcceptRetry);
-    }
+    connections_.spawn(run(serve_(std::move(next_), idle_)));
   }
 }
 

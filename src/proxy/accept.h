@@ -27,6 +27,10 @@ class Acceptor final {
 
   // Closes the listener; connections go on.
   void close();
+  // And end soon: with their next response, where they are of HTTP.
+  void retire();
+  // Those that wait for a request.
+  void end_idle() { idle_.evict_all(); }
   std::size_t connections() const { return connections_.size(); }
 
  private:
@@ -38,6 +42,7 @@ class Acceptor final {
   const std::size_t connections_max_;
   Serve serve_;
   rt::WaitList room_;
+  std::unique_ptr<net::Stream> next_;  // accepted, waits for room
   http::IdleList idle_;
   rt::Scope connections_;
   rt::Scope accepting_;

@@ -70,6 +70,25 @@ void FrontDoor::follow(const mesh::Snapshot& snapshot) {
   if (!all_open && retry_.size() == 0) retry_.spawn(try_again());
 }
 
+void FrontDoor::retire() {
+  retry_.cancel();
+  udp_.clear();
+  for (auto& [key, acceptor] : open_) closing_.push_back(std::move(acceptor));
+  open_.clear();
+  for (const auto& acceptor : closing_) acceptor->retire();
+}
+
+void FrontDoor::end_idle() {
+  for (const auto& acceptor : closing_) acceptor->end_idle();
+}
+
+std::size_t FrontDoor::connections() const {
+  std::size_t count = 0;
+  for (const auto& acceptor : closing_) count += acceptor->connections();
+  for (const auto& [key, acceptor] : open_) count += acceptor->connections();
+  return count;
+}
+
 bool FrontDoor::open(const Key& key) {
   const bool tcp = key.transport == mesh::Transport::tcp;
   const auto opened = tcp ? open_tcp(key) : open_udp(key);

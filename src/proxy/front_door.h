@@ -41,6 +41,12 @@ class FrontDoor final {
   // A port that is taken is said in the log and tried again.
   void follow(const mesh::Snapshot& snapshot);
 
+  // Closes all doors for good; connections end soon (Acceptor::retire), sessions of UDP at once.
+  // REQUIRES: no follow() after it.
+  void retire();
+  void end_idle();
+  std::size_t connections() const;
+
  private:
   struct Key {
     mesh::ListenerKind kind = mesh::ListenerKind::ingress;

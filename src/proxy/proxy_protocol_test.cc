@@ -136,6 +136,7 @@ TEST_F(ProxyProtocolTest, the_ingress_believes_the_header_but_explains_nothing_t
   Worker behind(
       sim.loop, network, Random(3), metrics,
       {.front_door = {.node_addresses = {}, .ingress = ingress, .ingress_proxy_protocol = true}});
+  behind.open_front_door();
   behind.set_pods(std::make_shared<PodTable>(*pods));
   behind.set_snapshot(builder.build());
   http::Wire wire = dial_host("127.0.0.1:9080");

@@ -143,6 +143,7 @@ class ProxyTest : public testing::Test {
   };
 
   ProxyTest() {
+    worker.open_front_door();
     network.redirect("client", {.ip = IpAddress::v4(127, 0, 0, 1), .port = kCapturePort});
     client = make_pod("client", "10.244.0.100");
     EXPECT_TRUE(worker.listen_in(client));

@@ -12,7 +12,8 @@ struct Worker::Attached {
            std::unique_ptr<net::Listener> listening, std::unique_ptr<net::Datagram> catching)
       : pod(std::move(which)),
         acceptor(context.loop, std::move(listening), kConnectionsPerPodMax),
-        datagrams(context, std::move(catching), downstream(), kUdpSessionsPerPodMax) {}
+        datagrams(std::make_unique<UdpDoor>(context, std::move(catching), downstream(),
+                                            kUdpSessionsPerPodMax)) {}
 
   Downstream downstream() const {
     return {.listener = mesh::ListenerKind::capture,
@@ -22,7 +23,7 @@ struct Worker::Attached {
 
   std::shared_ptr<const Pod> pod;
   Acceptor acceptor;
-  UdpDoor datagrams;
+  std::unique_ptr<UdpDoor> datagrams;
 };
 
 Worker::Worker(rt::Loop& loop, net::Network& network, Random random, Metrics& metrics,
@@ -48,6 +49,11 @@ void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
   const bool other_certificates = context_.snapshot->tls() != snapshot->tls();
   context_.snapshot = std::move(snapshot);
   if (other_certificates) certificates_.forget_unused();
+  if (front_door_open_) front_door_.follow(*context_.snapshot);
+}
+
+void Worker::open_front_door() {
+  front_door_open_ = true;
   front_door_.follow(*context_.snapshot);
 }
 
@@ -70,6 +76,26 @@ Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
       });
   attached_[pod->uid] = std::move(attached);
   return {};
+}
+
+void Worker::retire() {
+  front_door_open_ = false;
+  front_door_.retire();
+  for (const auto& [uid, attached] : attached_) {
+    attached->acceptor.retire();
+    attached->datagrams.reset();
+  }
+}
+
+void Worker::end_idle() {
+  front_door_.end_idle();
+  for (const auto& [uid, attached] : attached_) attached->acceptor.end_idle();
+}
+
+std::size_t Worker::connections() const {
+  std::size_t count = front_door_.connections();
+  for (const auto& [uid, attached] : attached_) count += attached->acceptor.connections();
+  return count;
 }
 
 void Worker::leave(const std::string& uid) { attached_.erase(uid); }

@@ -32,6 +32,9 @@ class Worker final {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
+  // Until then the front door is closed: what it leads to may not be known yet.
+  void open_front_door();
+
   // From now on every decision is made over `snapshot`. What is under way goes on.
   void set_snapshot(mesh::SnapshotPtr snapshot);
 
@@ -44,6 +47,13 @@ class Worker final {
   // Listens in the pod's network: when it returns, what the pod sends is caught. A pod is listened
   // for by one worker. Replaces an earlier pod of the same uid.
   Result<void> listen_in(std::shared_ptr<const Pod> pod);
+  // Listens nowhere any more: another process does, on the same sockets. Connections end soon
+  // (Acceptor::retire), sessions of UDP at once. REQUIRES: no listen_in() after it.
+  void retire();
+  // Of retired connections, ends those that wait for a request.
+  void end_idle();
+  std::size_t connections() const;
+
   // Stops listening there and drops the pod's own connections. Does nothing for strangers.
   void leave(const std::string& uid);
 
@@ -58,6 +68,7 @@ class Worker final {
   Certificates certificates_;
   Context context_;
   FrontDoor front_door_;
+  bool front_door_open_ = false;
   std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid
 };
 

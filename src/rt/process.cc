@@ -15,6 +15,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <optional>
 
 // glibc 2.36 forgot to declare these as C.
 extern "C" {
@@ -34,6 +35,8 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
   out.push_back(nullptr);
   return out;
 }
+
+std::optional<rlimit> descriptors_before;  // the limit before it was raised
 
 // Everything the child needs, made before the fork: after it only async-signal-safe calls.
 struct Prepared {
@@ -74,6 +77,7 @@ bool place_descriptors(Prepared& prepared) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  if (descriptors_before) ::setrlimit(RLIMIT_NOFILE, &*descriptors_before);
   bool fine = place_descriptors(prepared);
   if (fine && prepared.die_with_parent) {
     fine = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == prepared.parent;
@@ -296,6 +300,7 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
 void allow_all_descriptors() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (!descriptors_before) descriptors_before = limit;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -91,8 +91,8 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
                                         std::size_t output_bytes_max = 1024 * 1024);
 
 // Raises this process's limit of open descriptors to its hard limit: the soft one, mostly 1024, is
-// low for the sake of select(2), which is not used here. Not for processes with children: they
-// would inherit it.
+// low for the sake of select(2), which is not used here. Children that are spawned get the limit as
+// it was before.
 void allow_all_descriptors();
 
 }  // namespace tulle::rt

@@ -141,12 +141,12 @@ class Instance:
     # ---------------------------------------------------------------- its processes
 
     def role_pid(self, role):
-        """The pid of "control" or "proxy"."""
-        for pid in traces.children(self.process.pid):
-            words = traces.command(pid).split()
-            if role in words[1:2]:
-                return pid
-        raise LookupError(f"{self.process.pid} has no child {role}")
+        """The pid of "control" or "proxy"; of several the one that came last."""
+        pids = [pid for pid in traces.children(self.process.pid)
+                if role in traces.command(pid).split()[1:2]]
+        if not pids:
+            raise LookupError(f"{self.process.pid} has no child {role}")
+        return max(pids, key=traces.start_time)
 
     def kill_role(self, role):
         pid = self.role_pid(role)

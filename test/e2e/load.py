@@ -3,6 +3,7 @@
 import collections
 import http.client
 import threading
+import time
 
 
 class Threads:
@@ -78,3 +79,41 @@ class Load(Threads):
                 self._stopping.wait(0.01)
                 connection.close()
                 connection = None
+
+
+class Callers(Threads):
+    """GETs, each on a connection of its own.
+
+    served: when each that was answered with 200 was begun, and how long it took.
+    failures: when each of the others was, and why.
+    """
+
+    def __init__(self, instance, host, path, threads=8):
+        super().__init__(threads)
+        self._port, self._host, self._path = instance.ingress_port, host, path
+        self.served = []
+        self.failures = []
+
+    @property
+    def total(self):
+        return len(self.served) + len(self.failures)
+
+    def _run(self):
+        while not self._stopping.is_set():
+            begin = time.monotonic()
+            why = self._call()
+            if why is None:
+                self.served.append((begin, time.monotonic() - begin))
+            else:
+                self.failures.append((begin, why))
+
+    def _call(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        try:
+            connection.request("GET", self._path, headers={"Host": self._host})
+            status = connection.getresponse().status
+            return None if status == 200 else str(status)
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        finally:
+            connection.close()

@@ -54,10 +54,14 @@ def processes_in(namespaces):
 
 
 def mounts(name, namespaces=frozenset()):
-    """Mount points that name the directory, or that keep one of the namespaces alive."""
+    """Mount points that name the directory, or that keep one of the namespaces alive.
+
+    Those of another instance do not: a namespace that is gone may have left its number to them.
+    """
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split()[4] for line in lines
-            if name in line or line.split()[3] in namespaces]
+            if name in line
+            or (line.split()[3] in namespaces and "/tulle-e2e-" not in line)]
 
 
 def tables():

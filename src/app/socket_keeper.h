@@ -1,0 +1,41 @@
+// Keeps the sockets of a process for the next one of its kind: the other side of
+// net/kept_sockets.h.
+#pragma once
+
+#include "base/owned_fd.h"
+#include "net/fd_channel.h"
+#include "rt/scope.h"
+#include "rt/sync.h"
+
+#include <map>
+#include <memory>
+#include <string>
+
+namespace tulle::app {
+
+// Belongs to one loop.
+class SocketKeeper final {
+ public:
+  // Both must outlive it.
+  SocketKeeper(rt::Loop& loop, rt::EpollDriver& driver) : loop_(loop), driver_(driver) {}
+
+  // The end of the channel that the next process is given. It receives what is kept; an earlier one
+  // is not listened to any more.
+  Result<OwnedFd> open_channel();
+  // Until the process at the channel has said that it leaves its sockets to the next one, or the
+  // channel has ended.
+  rt::Task<void> retired();
+
+ private:
+  rt::Task<void> serve();
+  void take(net::FdMessage message);
+
+  rt::Loop& loop_;
+  rt::EpollDriver& driver_;
+  std::map<std::string, OwnedFd> sockets_;  // by name
+  std::unique_ptr<net::FdChannel> channel_;
+  rt::Event retired_{loop_};
+  rt::Scope serving_{loop_};
+};
+
+}  // namespace tulle::app

@@ -1,0 +1,109 @@
+"""`tulle upgrade` under load: another program runs, and nobody outside has noticed."""
+
+import os
+import shutil
+
+import pytest
+
+import traces
+from instance import BINARY, run_tulle
+from load import Callers, Load
+from talkers import GrpcCallers, WebSockets
+from test_failover import containers, uids
+from test_rollouts import node_port, polyglot  # noqa: F401  (a fixture)
+from waiting import wait_until
+
+ENOUGH = 25
+WEB_SOCKETS = 30
+
+
+def upgrade(instance, *arguments):
+    return run_tulle("upgrade", "--data-dir", instance.data_dir, *arguments)
+
+
+def programs(instance):
+    """The files that control and proxy run."""
+    return {os.readlink(f"/proc/{instance.role_pid(role)}/exe") for role in ("control", "proxy")}
+
+
+@pytest.fixture
+def newer(tmp_path):
+    """Another file with a tulle in it."""
+    return shutil.copy(BINARY, tmp_path / "tulle-newer")
+
+
+@pytest.fixture
+def busy(polyglot):  # noqa: F811
+    """Clients of all kinds that talk all the time; what any of them lost fails the test."""
+    clients = (Load(polyglot, "polyglot.localhost"),
+               Load(polyglot, "polyglot.localhost", method="POST", pause_s=0.01),
+               Callers(polyglot, "polyglot.localhost", "/"),
+               GrpcCallers(node_port(polyglot, "grpc"), 2),
+               WebSockets(polyglot.ingress_port, "polyglot.localhost", WEB_SOCKETS),
+               # These last longer than an upgrade and a rollout.
+               WebSockets(polyglot.ingress_port, "polyglot.localhost", WEB_SOCKETS, messages=40))
+    for client in clients:
+        client.__enter__()
+    try:
+        wait_until(lambda: min(map(done, clients)) > ENOUGH, 40, "all of them talk")
+        yield polyglot, clients
+    finally:
+        for client in clients:
+            client.__exit__(None, None, None)
+    lost = {type(client).__name__: client.failures[:5] for client in clients if client.failures}
+    assert not lost, lost
+
+
+def done(client):
+    return client.total if hasattr(client, "total") else client.done
+
+
+def go_on(clients):
+    seen = list(map(done, clients))
+    wait_until(lambda: all(done(client) > was + ENOUGH
+                           for client, was in zip(clients, seen)), 60,
+               "all of them go on")
+
+
+def test_an_upgrade_refuses_and_cuts_nothing(busy, newer):
+    home, clients = busy
+    same = (containers(home), uids(home), home.process.pid)
+    before = [home.role_pid("control"), home.role_pid("proxy")]
+    home.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    try:
+        outcome = upgrade(home, newer)
+        assert outcome.returncode == 0, outcome.stderr
+        assert programs(home) == {str(newer)}
+        assert (containers(home), uids(home), home.process.pid) == same
+        assert home.get("configmap", "kept")["data"] == {"a": "b"}
+        # Pods that stop now are waited for in the proxy that was replaced, too.
+        home.kubectl("rollout", "restart", "deployment/polyglot")
+        home.kubectl("rollout", "status", "deployment/polyglot", "--timeout=60s")
+        go_on(clients)
+        wait_until(lambda: not any(traces.command(pid) for pid in before), 45,
+                   "those before have ended")
+    finally:
+        home.kubectl("delete", "configmap", "kept", "--ignore-not-found")
+        back = upgrade(home, BINARY)
+    assert back.returncode == 0, back.stderr
+
+
+def test_a_program_that_does_not_start_changes_nothing(busy, tmp_path):
+    home, clients = busy
+    before = programs(home)
+    liar = tmp_path / "liar"
+    liar.write_text("#!/bin/sh\n[ $1 = version ] && echo tulle 9.9.9 && exit\nexit 1\n")
+    liar.chmod(0o755)
+    outcome = upgrade(home, liar)
+    assert outcome.returncode == 1 and "before it was ready" in outcome.stderr, outcome
+    other = upgrade(home, "/bin/true")
+    assert other.returncode == 1 and "/bin/true is no tulle" in other.stderr, other
+    missing = upgrade(home, tmp_path / "missing")
+    assert missing.returncode == 1 and "No such file" in missing.stderr, missing
+    assert programs(home) == before
+    go_on(clients)
+
+
+def test_without_an_instance_it_says_so(tmp_path):
+    outcome = run_tulle("upgrade", "--data-dir", tmp_path)
+    assert outcome.returncode == 1 and f"no tulle runs on {tmp_path}" in outcome.stderr, outcome
