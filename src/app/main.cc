@@ -33,6 +33,7 @@ struct Flags {
   bool ingress_proxy_protocol = false;
   std::string runtime;
   std::string program;
+  std::vector<std::string> arguments;  // as main() got them
   std::size_t workers = 0;
   std::string fast_path = "auto";
   std::string dns_address;
@@ -44,6 +45,7 @@ struct Flags {
   std::string zone;
   int ready_fd = -1;
   int sockets_fd = -1;
+  int resume_fd = -1;
   bool verbose = false;
 
   Instance instance() const {
@@ -142,6 +144,7 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
   add_dns_stubs(*up, flags);
   add_explain_namespaces(*up, flags);
   up->add_option("--runtime", flags.runtime, "OCI runtime; default: crun or runc, which works");
+  up->add_option("--resume-fd", flags.resume_fd, "what an upgrade has left")->group("");
   up->callback([&flags, &exit_code] {
     exit_code = run_up({.instance = flags.instance(),
                         .manifests = flags.manifests,
@@ -153,7 +156,9 @@ void add_up(CLI::App& app, Flags& flags, int& exit_code) {
                         .ingress_proxy_protocol = flags.ingress_proxy_protocol,
                         .dns_stubs = flags.dns_stubs,
                         .explain_namespaces = flags.explain_namespaces,
-                        .runtime = flags.runtime});
+                        .runtime = flags.runtime,
+                        .arguments = flags.arguments,
+                        .resume_fd = flags.resume_fd});
   });
 }
 
@@ -300,6 +305,7 @@ int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "shim") return node::run_shim(argc, argv);
   log::configure(log::Level::info, "tulle");
   Flags flags;
+  flags.arguments.assign(argv, argv + argc);
   int exit_code = 0;
   CLI::App app("Tulle: a service mesh and a Kubernetes-compatible control plane in one binary.",
                "tulle");

@@ -1,6 +1,9 @@
 #include "app/socket_keeper.h"
 
+#include "app/succession.h"
 #include "base/log.h"
+
+#include <boost/json.hpp>
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -8,6 +11,8 @@
 #include <cerrno>
 
 namespace tulle::app {
+
+namespace json = boost::json;
 
 Result<OwnedFd> SocketKeeper::open_channel() {
   std::array<int, 2> ends{};
@@ -35,12 +40,40 @@ rt::Task<void> SocketKeeper::serve() {
     if (!co_await channel_->send(std::move(message))) break;
   }
   (void)co_await channel_->send({.bytes = "all", .fds = {}});
+  co_await listen();
+}
+
+rt::Task<void> SocketKeeper::listen() {
   for (;;) {
     auto message = co_await channel_->receive();
     if (!message) break;
     take(*std::move(message));
   }
   retired_.set();
+}
+
+void SocketKeeper::hand_over(json::object& state, std::vector<int>& descriptors) const {
+  json::object sockets;
+  descriptors.reserve(descriptors.size() + sockets_.size() + 1);
+  for (const auto& [name, fd] : sockets_) {
+    sockets[name] = fd.get();
+    descriptors.push_back(fd.get());
+  }
+  state["sockets"] = std::move(sockets);
+  if (!channel_) return;
+  state["channel"] = channel_->fd();
+  descriptors.push_back(channel_->fd());
+}
+
+Result<void> SocketKeeper::resume(const json::object& state) {
+  for (const auto& [name, fd] : state.at("sockets").as_object()) {
+    sockets_[name] = inherited(fd.to_number<int>());
+  }
+  if (!state.contains("channel")) return {};
+  TRY(channel_,
+      net::FdChannel::adopt(loop_, driver_, inherited(state.at("channel").to_number<int>())));
+  serving_.spawn(listen());
+  return {};
 }
 
 void SocketKeeper::take(net::FdMessage message) {

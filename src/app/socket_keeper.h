@@ -7,9 +7,12 @@
 #include "rt/scope.h"
 #include "rt/sync.h"
 
+#include <boost/json/fwd.hpp>
+
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace tulle::app {
 
@@ -26,8 +29,13 @@ class SocketKeeper final {
   // channel has ended.
   rt::Task<void> retired();
 
+  // What the next program of this process needs to go on with it (app/succession.h).
+  void hand_over(boost::json::object& state, std::vector<int>& descriptors) const;
+  Result<void> resume(const boost::json::object& state);
+
  private:
   rt::Task<void> serve();
+  rt::Task<void> listen();
   void take(net::FdMessage message);
 
   rt::Loop& loop_;

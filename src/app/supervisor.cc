@@ -6,6 +6,8 @@
 #include "rt/combine.h"
 #include "rt/watched_event.h"
 
+#include <boost/json.hpp>
+
 #include <fcntl.h>
 #include <unistd.h>
 #include <algorithm>
@@ -14,6 +16,8 @@
 #include <csignal>
 
 namespace tulle::app {
+
+namespace json = boost::json;
 
 namespace {
 
@@ -154,12 +158,38 @@ rt::Task<void> SupervisedProcess::retire() {
   }
 }
 
-rt::Task<void> SupervisedProcess::see_off(std::unique_ptr<rt::Process> process) const {
+rt::Task<void> SupervisedProcess::see_off(std::unique_ptr<rt::Process> process) {
+  retired_pids_.insert(process->pid());
   const Instant deadline = loop_.now() + options_.retirement + kRetireTime;
-  if (co_await rt::with_deadline(loop_, deadline, exit_of(*process))) co_return;
-  log::error(options_.name + " was replaced and does not end; killing it", {});
-  (void)process->signal(SIGKILL);
-  (void)co_await process->exited();
+  if (!co_await rt::with_deadline(loop_, deadline, exit_of(*process))) {
+    log::error(options_.name + " was replaced and does not end; killing it", {});
+    (void)process->signal(SIGKILL);
+    (void)co_await process->exited();
+  }
+  retired_pids_.erase(process->pid());
+}
+
+json::object SupervisedProcess::hand_over(std::vector<int>& descriptors) const {
+  json::object state;
+  if (process_) state["pid"] = process_->pid();
+  json::array retired;
+  for (const int pid : retired_pids_) retired.emplace_back(pid);
+  state["retired"] = std::move(retired);
+  sockets_.hand_over(state, descriptors);
+  return state;
+}
+
+Result<void> SupervisedProcess::resume(const json::object& state) {
+  TRY_VOID(sockets_.resume(state));
+  if (const auto* pid = state.if_contains("pid")) {
+    TRY(process_, rt::Process::adopt(loop_, driver_, pid->to_number<int>()));
+  }
+  for (const auto& pid : state.at("retired").as_array()) {
+    TRY(auto process, rt::Process::adopt(loop_, driver_, pid.to_number<int>()));
+    retired_.spawn(see_off(std::move(process)));
+  }
+  keeper_.spawn(keep_running());
+  return {};
 }
 
 rt::Task<bool> SupervisedProcess::end(Duration patience) {

@@ -8,7 +8,10 @@
 #include "rt/process.h"
 #include "rt/scope.h"
 
+#include <boost/json/fwd.hpp>
+
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +42,12 @@ class SupervisedProcess final {
   // of the program before runs. REQUIRES: start().
   rt::Task<Result<void>> replace(std::string program);
 
+  // What the next program of this process needs to go on with it (app/succession.h). REQUIRES:
+  // neither start() nor replace() is under way.
+  boost::json::object hand_over(std::vector<int>& descriptors) const;
+  // In place of start().
+  Result<void> resume(const boost::json::object& state);
+
   // SIGTERM, and SIGKILL when it has not ended `patience` later; see leaves_work.
   rt::Task<void> stop(Duration patience);
 
@@ -52,7 +61,7 @@ class SupervisedProcess final {
   rt::Task<Result<void>> wait_ready(OwnedFd ready) const;
   rt::Task<Result<void>> start_one();
   rt::Task<void> retire();
-  rt::Task<void> see_off(std::unique_ptr<rt::Process> process) const;
+  rt::Task<void> see_off(std::unique_ptr<rt::Process> process);
   rt::Task<void> keep_running();
   // True when it ended in order: by itself within `patience`, with code 0.
   rt::Task<bool> end(Duration patience);
@@ -64,6 +73,7 @@ class SupervisedProcess final {
   std::string program_ = "/proc/self/exe";
   SocketKeeper sockets_;
   std::unique_ptr<rt::Process> process_;
+  std::set<int> retired_pids_;  // that have not ended
   rt::Scope retired_{loop_};
   rt::Scope keeper_{loop_};
 };

@@ -1,6 +1,7 @@
 #include "app/up.h"
 
 #include "app/report.h"
+#include "app/succession.h"
 #include "app/supervisor.h"
 #include "base/log.h"
 #include "cli/apply.h"
@@ -15,6 +16,8 @@
 #include "rt/combine.h"
 #include "rt/sync.h"
 
+#include <boost/json.hpp>
+
 #include <fcntl.h>
 #include <unistd.h>
 #include <csignal>
@@ -23,6 +26,8 @@
 namespace tulle::app {
 
 namespace {
+
+namespace json = boost::json;
 
 // Control ends its pods within their grace; the proxy has only to close.
 constexpr Duration kControlPatience = std::chrono::seconds(40);
@@ -59,8 +64,9 @@ Result<void> check_machine(const UpOptions& options) {
 class UpgradeDesk final : public http::Handler {
  public:
   using Upgrade = std::function<rt::Task<Result<std::string>>(std::string path)>;
-  UpgradeDesk(rt::Loop& loop, Upgrade upgrade)
-      : loop_(loop), upgrade_(std::move(upgrade)), upgrades_(loop) {}
+  // `follow` is called after an upgrade that went well, when it has been answered.
+  UpgradeDesk(rt::Loop& loop, Upgrade upgrade, std::function<void()> follow)
+      : loop_(loop), upgrade_(std::move(upgrade)), follow_(std::move(follow)), upgrades_(loop) {}
 
   rt::Task<void> handle(http::Request& request, http::Exchange& exchange) override {
     if (request.head.method != "POST" || request.head.target != "/upgrade") {
@@ -76,6 +82,7 @@ class UpgradeDesk final : public http::Handler {
     // It goes on when whoever asked for it has gone.
     const auto order = std::make_shared<Order>(loop_);
     upgrades_.spawn(carry_out(order, *std::move(path)));
+    const Answering answering{order.get()};
     co_await order->done.wait();
     const auto& outcome = order->outcome;
     (void)co_await exchange.send({.status = outcome ? 200 : 500},
@@ -88,17 +95,25 @@ class UpgradeDesk final : public http::Handler {
  private:
   static constexpr std::size_t kPathBytesMax = 4096;
   struct Order {
-    explicit Order(rt::Loop& loop) : done(loop) {}
+    explicit Order(rt::Loop& loop) : done(loop), answered(loop) {}
     rt::Event done;
+    rt::Event answered;  // or nobody is there to be answered
     Result<std::string> outcome;
+  };
+  struct Answering {
+    Order* order;
+    ~Answering() { order->answered.set(); }
   };
   rt::Task<void> carry_out(std::shared_ptr<Order> order, std::string path) {
     order->outcome = co_await upgrade_(std::move(path));
     order->done.set();
+    co_await order->answered.wait();
+    if (order->outcome) follow_();
   }
 
   rt::Loop& loop_;
   const Upgrade upgrade_;
+  const std::function<void()> follow_;
   rt::Scope upgrades_;
 };
 
@@ -131,11 +146,18 @@ class Up final {
       CO_TRY(const std::string services, co_await cli::describe_services(*client_));
       say("\n" + services);
     }
-    CO_TRY(auto listener, network_.listen_unix(options_.instance.supervisor_socket()));
-    orders_ =
-        std::make_unique<http::Server>(loop_, std::move(listener), desk_, http::Server::Options{});
+    CO_TRY_VOID(take_orders());
     say_what_next();
     co_return Result<void>();
+  }
+
+  // In place of the two above: goes on where the program before has left.
+  Result<void> resume() {
+    TRY(const json::object state, read_succession(options_.resume_fd));
+    lock_ = inherited(state.at("lock").to_number<int>());
+    TRY_VOID(control_.resume(state.at("control").as_object()));
+    TRY_VOID(proxy_.resume(state.at("proxy").as_object()));
+    return take_orders();
   }
 
   rt::Task<void> stop() {
@@ -147,17 +169,24 @@ class Up final {
   }
 
  private:
-  // Runs this program from now on. With an error everything is as it was before.
-  // By descriptor: whatever becomes of the file, later ones are started from what was checked.
+  Result<void> take_orders() {
+    TRY(auto listener, network_.listen_unix(options_.instance.supervisor_socket()));
+    orders_ =
+        std::make_unique<http::Server>(loop_, std::move(listener), desk_, http::Server::Options{});
+    return {};
+  }
+
+  // Control and proxy run this program from now on. With an error everything is as it was before.
+  // By descriptor: whatever becomes of the file, what was checked is what is started.
   rt::Task<Result<std::string>> upgrade(std::string path) {
     OwnedFd program(::open(path.c_str(), O_PATH | O_CLOEXEC));
     if (!program) co_return os_error(errno, "opening " + path);
-    const std::string name = "/proc/self/fd/" + std::to_string(program.get());
+    const std::string name = name_of(program);
     CO_TRY(const std::string version, co_await version_of(path));
     say("Upgrading to " + version + " …");
     CO_TRY_VOID(co_await control_.replace(name));
     if (auto replaced = co_await proxy_.replace(name); !replaced) {
-      const auto back = co_await control_.replace(program_name());
+      const auto back = co_await control_.replace(program_ ? name_of(program_) : "/proc/self/exe");
       if (!back) log::error("control cannot go back", {{"why", back.error().message}});
       co_return std::move(replaced).error();
     }
@@ -166,8 +195,18 @@ class Up final {
     co_return version;
   }
 
-  std::string program_name() const {
-    return program_ ? "/proc/self/fd/" + std::to_string(program_.get()) : "/proc/self/exe";
+  // And so does this process, which has nobody to wait for any more.
+  void follow() {
+    std::vector<int> descriptors{lock_.get()};
+    json::object state{{"lock", lock_.get()},
+                       {"control", control_.hand_over(descriptors)},
+                       {"proxy", proxy_.hand_over(descriptors)}};
+    const Error why = succeed(name_of(program_), options_.arguments, state, std::move(descriptors));
+    log::error("the supervisor goes on as the program that it was", {{"why", why.message}});
+  }
+
+  static std::string name_of(const OwnedFd& program) {
+    return "/proc/self/fd/" + std::to_string(program.get());
   }
 
   rt::Task<Result<std::string>> version_of(std::string path) {
@@ -233,11 +272,25 @@ class Up final {
   SupervisedProcess proxy_{loop_, driver_, proxy_options()};
   std::unique_ptr<kubeclient::HttpClient> client_;
   OwnedFd program_;  // what control and proxy are started from; empty: this one
-  UpgradeDesk desk_{loop_, [this](std::string path) { return upgrade(std::move(path)); }};
+  UpgradeDesk desk_{loop_, [this](std::string path) { return upgrade(std::move(path)); },
+                    [this] { follow(); }};
   std::unique_ptr<http::Server> orders_;
 };
 
 rt::Task<int> until_signal(rt::Signals& signals) { co_return co_await signals.next(); }
+
+rt::Task<Result<void>> run_on(rt::Signals& until) {
+  co_await until.next();
+  co_return Result<void>();
+}
+
+rt::Task<Result<void>> run(Up& instance, rt::Signals& until) {
+  auto first = co_await rt::race(instance.start(), until_signal(until));
+  if (first.index() == 1) co_return Result<void>();
+  auto& started = std::get<0>(first);
+  if (!started) co_return std::move(started).error();
+  co_return co_await run_on(until);
+}
 
 }  // namespace
 
@@ -249,16 +302,9 @@ int run_up(const UpOptions& options) {
   const auto signals = rt::Signals::watch(loop, *driver, {SIGTERM, SIGINT});
   if (!signals) return report(signals.error());
   Up up(loop, *driver, options);
-  if (const auto prepared = up.prepare(); !prepared) return report(prepared.error());
-  const auto run = [](Up& instance, rt::Signals& until) -> rt::Task<Result<void>> {
-    auto first = co_await rt::race(instance.start(), until_signal(until));
-    if (first.index() == 1) co_return Result<void>();
-    auto& started = std::get<0>(first);
-    if (!started) co_return std::move(started).error();
-    co_await until.next();
-    co_return Result<void>();
-  };
-  const auto outcome = loop.run(run(up, **signals));
+  const bool resumes = options.resume_fd >= 0;
+  if (const auto ready = resumes ? up.resume() : up.prepare(); !ready) return report(ready.error());
+  const auto outcome = loop.run(resumes ? run_on(**signals) : run(up, **signals));
   if (outcome) say("\nEnding everything …");
   loop.run(up.stop());
   // A process that ended before it was ready has said why itself.

@@ -21,6 +21,9 @@ struct UpOptions {
   std::vector<std::string> dns_stubs = {};
   std::vector<std::string> explain_namespaces = {};
   std::string runtime = {};
+  // As main() got them, for the program that an upgrade puts in the place of this one.
+  std::vector<std::string> arguments = {};
+  int resume_fd = -1;  // what the program before has left (app/succession.h); -1: there was none
 };
 
 // Runs until SIGINT or SIGTERM, and then leaves nothing behind but the data directory. Returns the

@@ -54,6 +54,8 @@ struct FdChannel::State {
 FdChannel::FdChannel(std::unique_ptr<State> state) : state_(std::move(state)) {}
 FdChannel::~FdChannel() = default;
 
+int FdChannel::fd() const { return state_->fd.get(); }
+
 Result<std::unique_ptr<FdChannel>> FdChannel::adopt(rt::Loop& loop, rt::EpollDriver& driver,
                                                     OwnedFd fd) {
   auto state = std::make_unique<State>(loop, driver, std::move(fd));

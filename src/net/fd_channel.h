@@ -29,6 +29,7 @@ class FdChannel final {
                                                   OwnedFd fd);
   ~FdChannel();
 
+  int fd() const;
   rt::Task<Result<void>> send(FdMessage message);
   // Code::closed when the other side is gone.
   rt::Task<Result<FdMessage>> receive();

@@ -140,6 +140,14 @@ Result<std::unique_ptr<Process>> Process::spawn(Loop& loop, EpollDriver& driver,
   return std::unique_ptr<Process>(new Process(std::move(state)));
 }
 
+Result<std::unique_ptr<Process>> Process::adopt(Loop& loop, EpollDriver& driver, int pid) {
+  OwnedFd pidfd(::pidfd_open(pid, 0));
+  if (!pidfd) return os_error(errno, "process " + std::to_string(pid));
+  auto state = std::make_unique<State>(loop, driver, std::move(pidfd), pid);
+  TRY_VOID(state->event.start());
+  return std::unique_ptr<Process>(new Process(std::move(state)));
+}
+
 int Process::pid() const { return state_->pid; }
 
 Task<Result<ExitStatus>> Process::exited() {
@@ -295,6 +303,19 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
   // open are not waited for.
   co_await race(scope.idle(), until(loop, loop.now() + kDrainTime));
   co_return output;
+}
+
+Error execute(const std::string& program, const std::vector<std::string>& arguments,
+              const std::vector<int>& descriptors) {
+  rlimit raised{};
+  ::getrlimit(RLIMIT_NOFILE, &raised);
+  if (descriptors_before) ::setrlimit(RLIMIT_NOFILE, &*descriptors_before);
+  for (const int fd : descriptors) ::fcntl(fd, F_SETFD, 0);
+  ::execv(program.c_str(), pointers(arguments).data());
+  const int number = errno;
+  for (const int fd : descriptors) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  ::setrlimit(RLIMIT_NOFILE, &raised);
+  return os_error(number, "running " + program);
 }
 
 void allow_all_descriptors() {

@@ -38,6 +38,8 @@ class Process final {
  public:
   static Result<std::unique_ptr<Process>> spawn(Loop& loop, EpollDriver& driver,
                                                 const SpawnOptions& options);
+  // A child that an earlier program of this process spawned, before execute().
+  static Result<std::unique_ptr<Process>> adopt(Loop& loop, EpollDriver& driver, int pid);
   ~Process();
 
   int pid() const;
@@ -89,6 +91,12 @@ struct CommandOutput {
 };
 Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOptions options,
                                         std::size_t output_bytes_max = 1024 * 1024);
+
+// Has this process go on as another program, which gets these descriptors by their numbers.
+// arguments[0] is its name. Returns only with an error: then nothing has changed. REQUIRES: no
+// other threads.
+Error execute(const std::string& program, const std::vector<std::string>& arguments,
+              const std::vector<int>& descriptors);
 
 // Raises this process's limit of open descriptors to its hard limit: the soft one, mostly 1024, is
 // low for the sake of select(2), which is not used here. Children that are spawned get the limit as

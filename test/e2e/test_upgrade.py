@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 
 import pytest
 
@@ -22,8 +23,9 @@ def upgrade(instance, *arguments):
 
 
 def programs(instance):
-    """The files that control and proxy run."""
-    return {os.readlink(f"/proc/{instance.role_pid(role)}/exe") for role in ("control", "proxy")}
+    """The files that supervisor, control and proxy run."""
+    pids = [instance.process.pid, instance.role_pid("control"), instance.role_pid("proxy")]
+    return {os.readlink(f"/proc/{pid}/exe") for pid in pids}
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_an_upgrade_refuses_and_cuts_nothing(busy, newer):
     try:
         outcome = upgrade(home, newer)
         assert outcome.returncode == 0, outcome.stderr
-        assert programs(home) == {str(newer)}
+        wait_until(lambda: programs(home) == {str(newer)}, 10, "all three are the newer program")
         assert (containers(home), uids(home), home.process.pid) == same
         assert home.get("configmap", "kept")["data"] == {"a": "b"}
         # Pods that stop now are waited for in the proxy that was replaced, too.
@@ -102,6 +104,25 @@ def test_a_program_that_does_not_start_changes_nothing(busy, tmp_path):
     assert missing.returncode == 1 and "No such file" in missing.stderr, missing
     assert programs(home) == before
     go_on(clients)
+
+
+def test_what_an_upgrade_put_in_place_is_supervised_as_before(hello_world, newer, tmp_path):
+    for program in (newer, shutil.copy(BINARY, tmp_path / "tulle-newest")):
+        outcome = upgrade(hello_world, program)
+        assert outcome.returncode == 0, outcome.stderr
+        wait_until(lambda: programs(hello_world) == {str(program)}, 10, "it runs")
+        with Callers(hello_world, "hello.localhost", "/world") as callers:
+            for role in ("proxy", "control"):
+                killed = hello_world.kill_role(role)
+                gone = time.monotonic()
+                wait_until(lambda: hello_world.role_pid(role) != killed, 10, f"a new {role}")
+            seen = callers.total
+            wait_until(lambda: callers.total > seen + ENOUGH, 20, "traffic flows")
+        assert not [why for at, why in callers.failures if at > gone or "Refused" in why]
+        assert programs(hello_world) == {str(program)}
+        wait_until(hello_world.is_ready, 10, "the API answers")
+    back = upgrade(hello_world, BINARY)
+    assert back.returncode == 0, back.stderr
 
 
 def test_without_an_instance_it_says_so(tmp_path):
