@@ -1,5 +1,6 @@
 #include "cli/image_command.h"
 
+#include "node/disk_room.h"
 #include "node/image_store.h"
 
 #include <fmt/ostream.h>
@@ -19,19 +20,6 @@ constexpr std::size_t short_id_size = 12;
 int report(const Error& error, std::ostream& err) {
   fmt::print(err, "tulle image: {}\n", error.message);
   return 1;
-}
-
-// "1.4 MB": three digits at most, in powers of 1000 as disks are sold.
-std::string human_size(std::uint64_t bytes) {
-  static constexpr std::array units{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 999.5 && unit + 1 < units.size()) {
-    value /= 1000;
-    ++unit;
-  }
-  if (unit == 0 || value >= 99.95) return fmt::format("{:.0f} {}", value, units.at(unit));
-  return fmt::format("{:.1f} {}", value, units.at(unit));
 }
 
 // "sha256:e3b0c44298fc1c…" → "e3b0c44298fc"
@@ -90,7 +78,7 @@ int list_images(const node::ImageStore& store, std::ostream& out, std::ostream& 
   fmt::print(out, row, "IMAGE", width, "ID", "CREATED", "SIZE");
   for (const auto& image : *images) {
     fmt::print(out, row, image.reference, width, short_id(image.id), short_time(image.created),
-               human_size(image.size));
+               node::human_size(image.size));
   }
   return 0;
 }

@@ -36,7 +36,7 @@ struct Agent::State {
       : loop(on),
         options(std::move(with)),
         runtime(options.runtime, options.data_dir + "/run/runtime"),
-        images(on, blocking, std::move(image_store)),
+        images(on, driver, blocking, std::move(image_store)),
         events(on, client, Random(random.next()), "kubelet", options.node_name),
         pods(on, client, Random(random.next()), kubeclient::kPods),
         services(on, client, Random(random.next()), kubeclient::kServices),

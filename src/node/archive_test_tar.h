@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "base/format.h"
 #include "node/digest.h"
 
 #include <archive.h>
@@ -121,8 +122,8 @@ inline std::string test_docker_archive(const std::vector<TestImage>& images,
     }
     for (const auto& name : images[i].names) names += (names.empty() ? "\"" : ",\"") + name + "\"";
     tar.file(prefix + ".json", images[i].document());
-    manifest += (i > 0 ? "," : "") + (R"({"Config":")" + prefix + R"(.json","RepoTags":[)") +
-                names + R"(],"Layers":[)" + layers + "]}";
+    manifest += fmt::format(R"({}{{"Config":"{}.json","RepoTags":[{}],"Layers":[{}]}})",
+                            i > 0 ? "," : "", prefix, names, layers);
   }
   return tar.file("manifest.json", "[" + manifest + "]").bytes();
 }

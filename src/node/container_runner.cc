@@ -5,6 +5,7 @@
 #include "kube/object.h"
 #include "node/ephemeral.h"
 #include "node/image_files.h"
+#include "node/pull_secrets.h"
 #include "node/rootfs.h"
 #include "node/settings.h"
 #include "node/termination_message.h"
@@ -29,6 +30,9 @@ using kube::string_at;
 using Phase = ContainerView::Phase;
 
 constexpr std::int64_t kGraceDefault = 30;
+// How long a pull that failed is told as such, before it is told that it is tried again: long
+// enough for who watches.
+constexpr Duration kPullErrorTold = std::chrono::seconds(1);
 
 // "SIGINT", "INT" or "2".
 int signal_number(std::string_view text) {
@@ -59,12 +63,6 @@ rt::Task<std::optional<RestartWish>> stop_or_restart(rt::Event& stopping, Prober
   auto first = co_await rt::race(stopping.wait(), prober.restart_wanted());
   if (first.index() == 0) co_return std::nullopt;
   co_return std::get<1>(std::move(first));
-}
-
-std::string seconds_text(Duration duration) {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
-  if (seconds < 60) return fmt::format("{}s", seconds);
-  return fmt::format("{}m{}s", seconds / 60, seconds % 60);
 }
 
 ShimStreams streams_of(const json::object& spec) {
@@ -119,8 +117,7 @@ ContainerRunner::ContainerRunner(PodContext& context, kubeclient::ObjectPtr pod,
   view_.name = string_at(spec, "name");
   view_.image = string_at(spec, "image");
   view_.sidecar = role == ContainerRole::sidecar;
-  const bool waits_for_init = !kube::array_at(*pod_, "spec.initContainers").empty();
-  view_.waiting.reason = waits_for_init ? "PodInitializing" : "ContainerCreating";
+  view_.waiting.reason = reason_of_beginning();
   look_back();
 }
 
@@ -137,6 +134,12 @@ ContainerView ContainerRunner::view() const {
   view.ready = role_ == ContainerRole::init ? succeeded() : runs && probed.ready;
   if (role_ == ContainerRole::ephemeral) view.ready = false;
   return view;
+}
+
+// Why it waits as long as nothing has failed.
+std::string ContainerRunner::reason_of_beginning() const {
+  const bool waits_for_init = !kube::array_at(*pod_, "spec.initContainers").empty();
+  return waits_for_init ? "PodInitializing" : "ContainerCreating";
 }
 
 std::optional<RunPlace> ContainerRunner::running() const {
@@ -194,7 +197,6 @@ ProbedBefore ContainerRunner::probed_before() const {
 }
 
 rt::Task<void> ContainerRunner::run() {
-  BackOff starts{0};
   if (number_ >= 0 && !adopted_) co_await remove_remains(context_.node, place_of(number_));
   for (;;) {
     std::unique_ptr<Container> container = std::move(adopted_);
@@ -207,7 +209,7 @@ rt::Task<void> ContainerRunner::run() {
       if (is_to_stop()) break;
       auto started = co_await start();
       if (!started) {
-        if (co_await wait_to_start_again(started.error(), starts)) break;
+        if (is_to_stop() || co_await wait_to_start_again(started.error())) break;
         continue;
       }
       container = *std::move(started);
@@ -245,7 +247,7 @@ rt::Task<bool> ContainerRunner::back_off(const ContainerEnd& end) {
   view_.end.reset();
   if (wait == Duration{}) co_return false;
   set_waiting("CrashLoopBackOff", fmt::format("back-off {} restarting failed container={} pod={}",
-                                              seconds_text(wait), name(), context_.full_name()));
+                                              go_duration(wait), name(), context_.full_name()));
   context_.warning("BackOff", fmt::format("Back-off restarting failed container {} in pod {}",
                                           name(), context_.full_name()));
   co_return co_await pause_or_stop(context_.node.loop, stopping_, wait);
@@ -269,7 +271,7 @@ rt::Task<ContainerRunner::Started> ContainerRunner::start() {
   context_.normal("Created", "Created container " + name());
   number_ = number;
   view_.restarts = number;
-  view_.image_id = image->id;
+  view_.image_id = image->pulled.empty() ? image->id : image->pulled;
   view_.container_id = "tulle://" + place.id();
   stop_signal_ = image->config.stop_signal;
   auto container = co_await Container::start(context_.node, place, streams_of(spec_));
@@ -280,21 +282,72 @@ rt::Task<ContainerRunner::Started> ContainerRunner::start() {
     co_return Failure({.reason = "RunContainerError", .message = container.error().message});
   }
   context_.normal("Started", "Started container " + name());
+  starts_.reset();
   co_return *std::move(container);
 }
 
 rt::Task<std::expected<Image, WaitReason>> ContainerRunner::get_image() {
-  const PullPolicy policy = pull_policy(string_at(spec_, "imagePullPolicy"), view_.image);
+  using Failure = std::unexpected<WaitReason>;
+  ImageRequest request{.owner = place_of(0).owner(),
+                       .reference = view_.image,
+                       .policy = pull_policy(string_at(spec_, "imagePullPolicy"), view_.image)};
   images_seen_ = context_.node.images.version();
-  auto image = co_await context_.node.images.obtain(place_of(0).owner(), view_.image, policy);
-  if (!image) {
-    context_.warning("Failed", image.error().message);
-    context_.warning("Failed", "Error: " + image.error().reason);
-  } else if (view_.image_id.empty()) {
-    context_.normal("Pulled",
-                    fmt::format("Container image \"{}\" already present on machine", view_.image));
+  auto found = co_await context_.node.images.find(request);
+  if (!found) {
+    const bool never = found.error().reason == "ErrImageNeverPull";
+    context_.warning(never ? found.error().reason : "InspectFailed", found.error().message);
+    context_.warning("Failed", "Error: " + found.error().reason);
+    co_return Failure(std::move(found).error());
   }
-  co_return image;
+  if (!*found) co_return co_await pull_image(std::move(request));
+  context_.normal("Pulled",
+                  fmt::format("Container image \"{}\" already present on machine", view_.image));
+  co_return **std::move(found);
+}
+
+rt::Task<std::expected<Image, WaitReason>> ContainerRunner::pull_image(ImageRequest request) {
+  using Failure = std::unexpected<WaitReason>;
+  rt::Loop& loop = context_.node.loop;
+  auto logins = co_await pull_logins(context_, view_.image);
+  context_.normal("Pulling", fmt::format("Pulling image \"{}\"", view_.image));
+  PullReport report(view_.image, loop.now());
+  // Nobody waits for the image of a pod that ends.
+  auto outcome = co_await rt::race(
+      context_.node.images.pull(
+          view_.image, std::move(logins),
+          [this, &report](const PullProgress& progress) { report_pull(report, progress); }),
+      stopping_.wait());
+  if (outcome.index() == 1) co_return Failure(view_.waiting);
+  const auto& times = std::get<0>(outcome);
+  if (!times) {
+    context_.warning("Failed", times.error().message);
+    context_.warning("Failed", "Error: " + times.error().reason);
+    co_return Failure(times.error());
+  }
+  request.policy = PullPolicy::if_not_present;
+  auto found = co_await context_.node.images.find(request);
+  if (!found) co_return Failure(std::move(found).error());
+  if (!*found) {
+    co_return Failure({.reason = "ErrImagePull", .message = "It was removed once it was pulled"});
+  }
+  pulls_.reset();
+  context_.normal("Pulled", fmt::format("Successfully pulled image \"{}\" in {} ({} including "
+                                        "waiting). Image size: {} bytes.",
+                                        view_.image, go_duration(times->taken),
+                                        go_duration(times->with_waiting), (*found)->size));
+  co_return **std::move(found);
+}
+
+// A failure before stays to be seen until the pull is under way.
+void ContainerRunner::report_pull(PullReport& report, const PullProgress& progress) {
+  const Instant now = context_.node.loop.now();
+  const std::string text = report.text(progress, now);
+  const bool under_way = progress.step == PullProgress::Step::fetching ||
+                         progress.step == PullProgress::Step::unpacking;
+  if (under_way || view_.waiting.reason == reason_of_beginning()) {
+    set_waiting(reason_of_beginning(), text);
+  }
+  if (report.is_event_due(now)) context_.normal("Pulling", text);
 }
 
 rt::Task<Result<void>> ContainerRunner::prepare(RunPlace place, const Image& image) {
@@ -309,20 +362,31 @@ rt::Task<Result<void>> ContainerRunner::prepare(RunPlace place, const Image& ima
 }
 
 // Waits with what could not be started. Returns whether the pod is to end.
-rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why, BackOff& waits) {
-  const bool image = why.reason == "ErrImagePull";
+rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why) {
   set_waiting(why.reason, why.message);
-  const Duration wait = waits.failed({});
-  if (image) {
-    set_waiting("ImagePullBackOff",
-                fmt::format("Back-off pulling image \"{}\": {}", view_.image, why.message));
-    context_.normal("BackOff", fmt::format("Back-off pulling image \"{}\"", view_.image));
+  const bool pull_failed = why.reason == "ErrImagePull";
+  if (!pull_failed && why.reason != "ErrImageNeverPull") {
+    co_return co_await pause_or_stop(context_.node.loop, stopping_, starts_.failed({}));
   }
-  const bool wants_image = image || why.reason == "ErrImageNeverPull";
-  if (!wants_image) co_return co_await pause_or_stop(context_.node.loop, stopping_, wait);
-  co_await rt::race(context_.node.images.changed(images_seen_),
-                    pause_or_stop(context_.node.loop, stopping_, wait));
+  const PullPolicy policy = pull_policy(string_at(spec_, "imagePullPolicy"), view_.image);
+  auto arrived = context_.node.images.arrived(view_.image, policy, images_seen_);
+  if (pull_failed) {
+    co_await rt::race(std::move(arrived), back_off_pulling(std::move(why)));
+  } else {
+    co_await rt::race(std::move(arrived), stopping_.wait());
+  }
   co_return stopping_.is_set();
+}
+
+rt::Task<void> ContainerRunner::back_off_pulling(WaitReason why) {
+  rt::Loop& loop = context_.node.loop;
+  const Instant again = loop.now() + pulls_.failed({});
+  if (co_await pause_or_stop(loop, stopping_, kPullErrorTold)) co_return;
+  const std::string text = fmt::format("Back-off pulling image \"{}\"", view_.image);
+  set_waiting("ImagePullBackOff", fmt::format("{}: {}: {}", text, why.reason, why.message));
+  context_.normal("BackOff", text);
+  context_.warning("Failed", "Error: ImagePullBackOff");
+  co_await pause_or_stop(loop, stopping_, again - loop.now());
 }
 
 rt::Task<ContainerEnd> ContainerRunner::attend(Container& container, bool is_new) {

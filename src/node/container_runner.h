@@ -5,6 +5,7 @@
 #include "node/container.h"
 #include "node/pod_context.h"
 #include "node/probes.h"
+#include "node/pull_report.h"
 
 #include <boost/json/fwd.hpp>
 
@@ -80,8 +81,11 @@ class ContainerRunner final {
   rt::Task<bool> back_off(const ContainerEnd& end);
   rt::Task<Started> start();
   rt::Task<std::expected<Image, WaitReason>> get_image();
+  rt::Task<std::expected<Image, WaitReason>> pull_image(ImageRequest request);
+  void report_pull(PullReport& report, const PullProgress& progress);
   rt::Task<Result<void>> prepare(RunPlace place, const Image& image);
-  rt::Task<bool> wait_to_start_again(WaitReason why, BackOff& waits);
+  rt::Task<bool> wait_to_start_again(WaitReason why);
+  rt::Task<void> back_off_pulling(WaitReason why);
   rt::Task<ContainerEnd> attend(Container& container, bool is_new);
   rt::Task<ContainerEnd> end_container(Container& container, Duration grace);
   rt::Task<bool> run_post_start();
@@ -90,6 +94,7 @@ class ContainerRunner final {
   rt::Task<void> killing_time(Instant kill_at);
   rt::Task<Result<void>> run_hook(std::string_view name, Instant deadline);
   void forget_old_runs() const;
+  std::string reason_of_beginning() const;
   void set_waiting(std::string reason, std::string message);
   void set_ended(const ContainerEnd& end);
   RunPlace place_of(int number) const;
@@ -106,6 +111,8 @@ class ContainerRunner final {
   int number_ = -1;  // of the latest run
   std::string stop_signal_;
   BackOff crashes_{1};
+  BackOff pulls_{0};
+  BackOff starts_{0};
   ImageVersion images_seen_;  // when the image was last looked for
   std::unique_ptr<Container> adopted_;
   ProbedBefore before_;             // of what was adopted

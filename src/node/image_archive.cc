@@ -8,11 +8,6 @@
 namespace tulle::node {
 namespace {
 
-bool fits_host(std::string_view os, std::string_view architecture) {
-  return (os.empty() || os == "linux") &&
-         (architecture.empty() || architecture == host_architecture());
-}
-
 Error other_platform(std::string_view os, std::string_view architecture) {
   return failf(Code::unsupported, "the image is for {}/{} and this machine is linux/{}", os,
                architecture, host_architecture());
@@ -31,18 +26,10 @@ Result<std::string> read_document_file(const StagedArchive& archive, std::string
 // Fills in configuration and layers. `layer_files` are names inside the archive.
 Result<void> read_image(const StagedArchive& archive, std::string_view config_file,
                         const std::vector<std::string>& layer_files, ArchivedImage& image) {
-  TRY(image.config_json, read_document_file(archive, config_file));
-  image.id = sha256_digest(image.config_json);
-  auto document = parse_image_document(image.config_json);
-  if (!document) return std::move(document).error().context(config_file);
-  image.document = *std::move(document);
-  if (!fits_host(image.document.os, image.document.architecture)) {
-    return other_platform(image.document.os, image.document.architecture);
-  }
-  if (layer_files.size() != image.document.diff_digests.size()) {
-    return failf(Code::malformed, "{} names {} layers where the archive has {}", config_file,
-                 image.document.diff_digests.size(), layer_files.size());
-  }
+  TRY(std::string config_json, read_document_file(archive, config_file));
+  auto described = describe_image(std::move(config_json), layer_files.size());
+  if (!described) return std::move(described).error().context(config_file);
+  image = *std::move(described);
   for (const std::string& name : layer_files) {
     const StagedFile* file = archive.find(name);
     if (file == nullptr)
@@ -87,13 +74,10 @@ Result<OciDocument> read_oci_document(const StagedArchive& archive, const std::s
 Result<OciManifest> find_manifest(const StagedArchive& archive, const OciDescriptor& descriptor) {
   TRY(OciDocument document, read_oci_document(archive, descriptor.digest));
   if (!document.manifest.config_digest.empty()) return std::move(document.manifest);
-  for (const OciDescriptor& entry : document.manifests) {
-    if (entry.attestation || !fits_host(entry.os, entry.architecture)) continue;
-    TRY(OciDocument found, read_oci_document(archive, entry.digest));
-    if (found.manifest.config_digest.empty()) break;
-    return std::move(found.manifest);
-  }
-  return failf(Code::unsupported, "the archive holds no image for linux/{}", host_architecture());
+  TRY(const OciDescriptor entry, choose_platform(document.manifests));
+  TRY(OciDocument found, read_oci_document(archive, entry.digest));
+  if (!found.manifest.config_digest.empty()) return std::move(found.manifest);
+  return failf(Code::malformed, "{} leads to an index within an index", entry.digest);
 }
 
 // A bare tag ("latest") says nothing about whose tag it is.
@@ -133,6 +117,22 @@ Result<std::vector<ArchivedImage>> find_oci_images(const StagedArchive& archive)
 }
 
 }  // namespace
+
+Result<ArchivedImage> describe_image(std::string config_json, std::size_t layers) {
+  ArchivedImage image;
+  TRY(image.document, parse_image_document(config_json));
+  const ImageDocument& document = image.document;
+  if (!fits_host(document.os, document.architecture)) {
+    return other_platform(document.os, document.architecture);
+  }
+  if (document.diff_digests.size() != layers) {
+    return failf(Code::malformed, "the configuration names {} layers where the image has {}",
+                 document.diff_digests.size(), layers);
+  }
+  image.id = sha256_digest(config_json);
+  image.config_json = std::move(config_json);
+  return image;
+}
 
 Result<std::vector<ArchivedImage>> find_images(const StagedArchive& archive) {
   if (archive.find("manifest.json") != nullptr) return find_docker_images(archive);

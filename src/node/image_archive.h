@@ -20,6 +20,10 @@ struct ArchivedImage {
   std::vector<std::string> names;       // as the archive writes them; perhaps none
 };
 
+// From an image's configuration, without layer_tars and names. `layers` is how many its manifest
+// has. Errors: malformed; unsupported, where it is for another platform.
+Result<ArchivedImage> describe_image(std::string config_json, std::size_t layers);
+
 // Errors: malformed, with the document that is wrong; unsupported, where all that the archive
 // holds is for another platform.
 Result<std::vector<ArchivedImage>> find_images(const StagedArchive& archive);

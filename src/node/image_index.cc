@@ -19,7 +19,14 @@ Result<ImageIndex::Entry> read_entry(const json::value& value) {
   const bool valid = image != nullptr && image->is_string() && local != nullptr &&
                      local->is_bool() && is_sha256_digest(*image->if_string());
   if (!valid) return fail(Code::malformed, "references: an entry is damaged");
-  return ImageIndex::Entry{.image = std::string(*image->if_string()), .local = *local->if_bool()};
+  ImageIndex::Entry entry{.image = std::string(*image->if_string()), .local = *local->if_bool()};
+  if (const json::value* pulled = object->if_contains("pulled")) {
+    if (!pulled->is_string() || !is_sha256_digest(*pulled->if_string())) {
+      return fail(Code::malformed, "references: an entry is damaged");
+    }
+    entry.pulled = *pulled->if_string();
+  }
+  return entry;
 }
 
 }  // namespace
@@ -45,7 +52,9 @@ Result<ImageIndex> parse_image_index(std::string_view text) {
 std::string write_image_index(const ImageIndex& index) {
   json::object references;
   for (const auto& [name, entry] : index.references) {
-    references[name] = json::object{{"image", entry.image}, {"local", entry.local}};
+    json::object written{{"image", entry.image}, {"local", entry.local}};
+    if (!entry.pulled.empty()) written["pulled"] = entry.pulled;
+    references[name] = std::move(written);
   }
   return codec::to_json(json::object{{"version", version}, {"references", std::move(references)}});
 }

@@ -17,6 +17,8 @@ struct ImageIndex {
   struct Entry {
     std::string image;   // "sha256:..." of the image's configuration
     bool local = false;  // loaded by hand under a name without a registry host
+    // What the name led to when it was pulled: digest of a manifest or index. Empty: never was.
+    std::string pulled = {};
   };
   std::map<std::string, Entry, std::less<>> references;  // by normalised name
 };

@@ -3,16 +3,17 @@
 #include "node/archive_layer.h"
 #include "node/archive_pack.h"
 #include "node/digest.h"
+#include "node/disk_room.h"
 #include "node/image_archive.h"
 #include "node/image_files.h"
 #include "node/image_reference.h"
-#include "node/image_skopeo.h"
 #include "node/image_store.h"
 
 #include <fmt/chrono.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
@@ -44,6 +45,23 @@ Result<struct stat> status_of(const std::string& path) {
   struct stat status{};
   if (::stat(path.c_str(), &status) != 0) return os_error(errno, path);
   return status;
+}
+
+// A layer may not fill the disk, whatever else its limits are.
+Result<UnpackedLayer> unpack_within_disk(const std::string& tar, const std::string& target,
+                                         ArchiveLimits limits) {
+  TRY(const DiskRoom disk, disk_room(target));
+  const std::uint64_t room = disk.for_images();
+  const std::uint64_t files = disk.files_for_images();
+  const bool is_short = room < limits.bytes_max || files < limits.entries_max;
+  limits.bytes_max = std::min(limits.bytes_max, room);
+  limits.entries_max = std::min(limits.entries_max, files);
+  auto layer = unpack_layer(tar, target, limits);
+  const bool was_short =
+      !layer && (layer.error().code == Code::exhausted || layer.error().os_error == ENOSPC);
+  if (!was_short || !is_short) return layer;
+  return failf(Code::exhausted, "{}; the disk has room for {} and {} files", layer.error().message,
+               human_size(room), files);
 }
 
 // An image of the one layer packed at `tar`. Its age is that of what went into it, so that the
@@ -82,8 +100,11 @@ Result<void> ImageStore::unpack_missing(const ImageStaging& staging,
     const std::string staged = fmt::format("{}/layer-{}", staging.path(), digest_hex(digest));
     if (::access(layer_path(digest).c_str(), F_OK) == 0) continue;
     if (::access(staged.c_str(), F_OK) == 0) continue;
+    if (image.layer_tars[i].empty()) {
+      return failf(Code::unavailable, "layer {} was removed meanwhile", i + 1);
+    }
     TRY_VOID(make_directories(staged + "/fs", 0755));
-    auto layer = unpack_layer(image.layer_tars[i], staged + "/fs", options_.limits);
+    auto layer = unpack_within_disk(image.layer_tars[i], staged + "/fs", options_.limits);
     if (!layer) return std::move(layer).error().context(fmt::format("layer {}", i + 1));
     if (layer->diff_digest != digest) {
       return failf(Code::malformed, "layer {} has digest {} where the configuration says {}", i + 1,
@@ -155,25 +176,31 @@ Result<std::string> ImageStore::import_path(std::string_view reference,
   return name.familiar();
 }
 
-Result<void> ImageStore::pull(std::string_view text) const {
-  TRY(const ImageReference reference, parse_image_reference(text));
-  TRY(const ImageStaging staging, stage());
-  const std::string archive = staging.path() + "/pulled.tar";
-  TRY_VOID(copy_with_skopeo({.program = options_.skopeo,
-                             .reference = reference,
-                             .archive = archive,
-                             .time_max = options_.pull_time_max}));
-  auto images = stage_images(staging, archive);
-  if (!images) return std::move(images).error().context(reference.familiar());
-  if (images->size() != 1) {
-    return failf(Code::malformed, "{}: skopeo fetched {} images", reference.familiar(),
-                 images->size());
+Result<bool> ImageStore::is_pulled(const ImageReference& reference,
+                                   std::string_view manifest) const {
+  TRY(const OwnedFd held, lock(LockMode::shared));
+  TRY(const ImageIndex index, read_index());
+  const auto entry = index.references.find(reference.normalized());
+  return entry != index.references.end() && entry->second.pulled == manifest;
+}
+
+Result<std::vector<bool>> ImageStore::has_layers(const ImageDocument& document) const {
+  TRY(const OwnedFd held, lock(LockMode::shared));
+  std::vector<bool> has;
+  has.reserve(document.diff_digests.size());
+  for (const std::string& digest : document.diff_digests) {
+    has.push_back(::access(layer_path(digest).c_str(), F_OK) == 0);
   }
+  return has;
+}
+
+Result<void> ImageStore::install_pulled(const ImageStaging& staging, const ArchivedImage& image,
+                                        const ImageReference& reference,
+                                        const std::string& manifest) const {
   ImageIndex names;
-  names.references[reference.normalized()] = {.image = images->front().id, .local = false};
-  auto installed = install(staging, *images, names);
-  if (!installed) return std::move(installed).error().context(reference.familiar());
-  return {};
+  names.references[reference.normalized()] = {
+      .image = image.id, .local = false, .pulled = manifest};
+  return install(staging, {image}, names);
 }
 
 }  // namespace tulle::node

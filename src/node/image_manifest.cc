@@ -105,6 +105,14 @@ Result<OciDescriptor> read_descriptor(const json::value& value) {
   return descriptor;
 }
 
+Result<std::uint64_t> size_at(const json::object& object, std::string_view key) {
+  const json::value* value = member(object, key);
+  if (value == nullptr) return std::uint64_t{0};
+  const std::int64_t* size = value->if_int64();
+  if (size == nullptr || *size < 0) return wrong(key, "a number of bytes");
+  return static_cast<std::uint64_t>(*size);
+}
+
 json::array to_array(const std::vector<std::string>& texts) {
   json::array array;
   for (const std::string& text : texts) array.emplace_back(text);
@@ -188,6 +196,9 @@ Result<OciDocument> parse_oci_document(std::string_view text) {
     }
     return document;
   }
+  if (member(*root, "fsLayers") != nullptr) {
+    return fail(Code::unsupported, "the manifest is of Docker's schema 1, which is long obsolete");
+  }
   TRY(const json::object* config, object_at(*root, "config"));
   TRY(document.manifest.config_digest, digest_at(*config, "digest"));
   TRY(const json::array* layers, array_at(*root, "layers"));
@@ -198,9 +209,30 @@ Result<OciDocument> parse_oci_document(std::string_view text) {
     const json::object* object = layer.if_object();
     if (object == nullptr) return wrong("layers", "a list of descriptors");
     TRY(std::string digest, digest_at(*object, "digest"));
+    TRY(const std::uint64_t size, size_at(*object, "size"));
     document.manifest.layer_digests.push_back(std::move(digest));
+    document.manifest.layer_sizes.push_back(size);
   }
   return document;
+}
+
+bool fits_host(std::string_view os, std::string_view architecture) {
+  return (os.empty() || os == "linux") &&
+         (architecture.empty() || architecture == host_architecture());
+}
+
+Result<OciDescriptor> choose_platform(const std::vector<OciDescriptor>& manifests) {
+  std::string others;
+  for (const OciDescriptor& each : manifests) {
+    if (each.attestation) continue;
+    if (fits_host(each.os, each.architecture)) return each;
+    if (!others.empty()) others += ", ";
+    others += each.os;
+    others += '/';
+    others += each.architecture;
+  }
+  return failf(Code::unsupported, "the image is for {} and this machine is linux/{}",
+               others.empty() ? "no platform" : others, host_architecture());
 }
 
 std::string_view host_architecture() {

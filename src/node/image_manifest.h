@@ -62,6 +62,7 @@ struct OciDescriptor {
 struct OciManifest {
   std::string config_digest;
   std::vector<std::string> layer_digests;  // lowermost first
+  std::vector<std::uint64_t> layer_sizes;  // bytes, as fetched; 0 where it does not say
 };
 
 // What a digest of an index leads to: an index holds `manifests`, a manifest `config`.
@@ -71,6 +72,12 @@ struct OciDocument {
 };
 
 Result<OciDocument> parse_oci_document(std::string_view json);
+
+// Whether an image for that platform runs here. What is empty fits.
+bool fits_host(std::string_view os, std::string_view architecture);
+
+// The entry of an index that runs here. Error: unsupported, with what there is instead.
+Result<OciDescriptor> choose_platform(const std::vector<OciDescriptor>& manifests);
 
 // "amd64", "arm64": what this program was built for, in the words of GOARCH.
 std::string_view host_architecture();

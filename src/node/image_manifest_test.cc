@@ -77,19 +77,56 @@ TEST(OciDocument, is_an_index_or_a_manifest) {
   EXPECT_FALSE(index->manifests[0].attestation);
   EXPECT_TRUE(index->manifests[1].attestation);
 
-  const auto manifest = parse_oci_document(R"({"config": {"digest": ")" + digest +
-                                           R"("}, "layers": [{"digest": ")" + digest + R"("}]})");
+  const auto manifest =
+      parse_oci_document(R"({"config": {"digest": ")" + digest + R"("}, "layers": [{"digest": ")" +
+                         digest + R"(", "size": 7}, {"digest": ")" + digest + R"("}]})");
   ASSERT_TRUE(manifest) << manifest.error().message;
   EXPECT_EQ(manifest->manifest.config_digest, digest);
-  EXPECT_EQ(manifest->manifest.layer_digests, std::vector<std::string>{digest});
+  EXPECT_EQ(manifest->manifest.layer_digests, (std::vector<std::string>{digest, digest}));
+  EXPECT_EQ(manifest->manifest.layer_sizes, (std::vector<std::uint64_t>{7, 0}));
 
-  for (const std::string text :
-       {"1", "{}", R"({"manifests": {}})", R"({"manifests": [{"digest": "sha256:x"}]})",
-        R"({"config": {"digest": "../x"}, "layers": []})"}) {
+  const std::string malformed[] = {
+      "1",
+      "{}",
+      R"({"manifests": {}})",
+      R"({"manifests": [{"digest": "sha256:x"}]})",
+      R"({"config": {"digest": "../x"}, "layers": []})",
+      R"({"config": {"digest": ")" + digest + R"("}, "layers": [{"digest": ")" + digest +
+          R"(", "size": -1}]})",
+  };
+  for (const std::string& text : malformed) {
     const auto wrong = parse_oci_document(text);
     ASSERT_FALSE(wrong) << text;
     EXPECT_EQ(wrong.error().code, Code::malformed);
   }
+}
+
+TEST(OciDocument, of_an_old_schema_is_said_to_be_that) {
+  const auto document = parse_oci_document(R"({"schemaVersion": 1, "fsLayers": []})");
+  EXPECT_EQ(document.error().code, Code::unsupported);
+}
+
+TEST(OciDocument, has_an_entry_for_this_machine_or_says_for_which_it_has) {
+  const auto entry = [](const std::string& name, const std::string& os,
+                        std::string_view architecture) {
+    OciDescriptor descriptor;
+    descriptor.digest = name;
+    descriptor.os = os;
+    descriptor.architecture = architecture;
+    return descriptor;
+  };
+  const OciDescriptor arm = entry("a", "linux", "other");
+  OciDescriptor about = entry("b", "", "");
+  about.attestation = true;
+  const OciDescriptor windows = entry("c", "windows", host_architecture());
+  const OciDescriptor ours = entry("d", "linux", host_architecture());
+  const auto chosen = choose_platform({arm, about, windows, ours});
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  EXPECT_EQ(chosen->digest, "d");
+  const auto none = choose_platform({arm, about, windows});
+  EXPECT_EQ(none.error().code, Code::unsupported);
+  EXPECT_TRUE(none.error().message.starts_with("the image is for linux/other, windows/"));
+  EXPECT_FALSE(choose_platform({}));
 }
 
 TEST(DockerManifest, may_lack_names_and_must_be_a_list) {

@@ -2,124 +2,57 @@
 
 #include "base/format.h"
 #include "base/owned_fd.h"
+#include "node/image_files.h"
+#include "node/image_manifest.h"
+#include "rt/process.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/timerfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <vector>
+#include <csignal>
 
 namespace tulle::node {
 namespace {
 
-constexpr std::size_t message_bytes_max = 4096;
+constexpr std::uint64_t message_bytes_max = 64 * 1024;
 
-// A program that was started, in a process group of its own.
-struct Child {
-  pid_t pid = 0;
-  OwnedFd handle;  // pidfd
-  OwnedFd errors;  // what it writes to standard error
+rt::Task<void> reap(std::unique_ptr<rt::Process> process) {
+  (void)(co_await process->exited()).has_value();
+}
+
+// Ends the process with it, unless that has ended.
+class Running final {
+ public:
+  Running(std::unique_ptr<rt::Process> process, rt::Scope& reaping)
+      : process_(std::move(process)), reaping_(reaping) {}
+  ~Running() {
+    if (ended_) return;
+    ::kill(-process_->pid(), SIGKILL);
+    reaping_.spawn(reap(std::move(process_)));
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  rt::Task<Result<rt::ExitStatus>> exited() {
+    auto status = co_await process_->exited();
+    ended_ = true;
+    co_return status;
+  }
+
+ private:
+  std::unique_ptr<rt::Process> process_;
+  rt::Scope& reaping_;
+  bool ended_ = false;
 };
 
-struct SpawnSettings {
-  SpawnSettings() {
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-  }
-  ~SpawnSettings() {
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-  }
-  SpawnSettings(const SpawnSettings&) = delete;
-  SpawnSettings& operator=(const SpawnSettings&) = delete;
-
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-};
-
-Result<Child> start(std::vector<std::string> arguments) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return os_error(errno, "pipe");
-  Child child;
-  child.errors = OwnedFd(ends[0]);
-  const OwnedFd write_end(ends[1]);
-
-  SpawnSettings settings;
-  posix_spawn_file_actions_addopen(&settings.actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&settings.actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&settings.actions, write_end.get(), 2);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&settings.attributes, &none);
-  posix_spawnattr_setsigdefault(&settings.attributes, &all);
-  posix_spawnattr_setpgroup(&settings.attributes, 0);
-  posix_spawnattr_setflags(&settings.attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const int error = ::posix_spawnp(&child.pid, argv[0], &settings.actions, &settings.attributes,
-                                   argv.data(), environ);
-  if (error != 0) return os_error(error, fmt::format("start {}", arguments[0]));
-  child.handle = OwnedFd(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));
-  return child;
-}
-
-// Appends what can be read now to `text`, of which only the end is kept.
-void read_available(int fd, std::string& text) {
-  std::array<char, 4096> buffer;
-  while (true) {
-    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-    if (text.size() > message_bytes_max) text.erase(0, text.size() - message_bytes_max);
-  }
-}
-
-Result<OwnedFd> start_timer(Duration after) {
-  OwnedFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  if (!timer) return os_error(errno, "timer");
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(after);
-  itimerspec when{};
-  when.it_value.tv_sec = seconds.count();
-  when.it_value.tv_nsec = (after - seconds).count();
-  if (::timerfd_settime(timer.get(), 0, &when, nullptr) != 0) return os_error(errno, "timer");
-  return timer;
-}
-
-enum class Ending { exited, timed_out };
-
-// Waits until the child has ended, or kills it at the time limit. Its process stays to be reaped.
-Result<Ending> wait_for_end(const Child& child, Duration time_max, std::string& text) {
-  TRY(const OwnedFd timer, start_timer(time_max));
-  std::array<pollfd, 3> waits{{{.fd = child.handle.get(), .events = POLLIN, .revents = 0},
-                               {.fd = timer.get(), .events = POLLIN, .revents = 0},
-                               {.fd = child.errors.get(), .events = POLLIN, .revents = 0}}};
-  while (true) {
-    if (::poll(waits.data(), waits.size(), -1) < 0) {
-      if (errno == EINTR) continue;
-      return os_error(errno, "poll");
-    }
-    if (waits[2].revents != 0) read_available(child.errors.get(), text);
-    // At the end of its output the pipe is always ready.
-    if ((waits[2].revents & (POLLHUP | POLLERR)) != 0) waits[2].fd = -1;
-    if (waits[0].revents != 0) return Ending::exited;
-    if (waits[1].revents != 0) return Ending::timed_out;
-  }
+Result<OwnedFd> create(const std::string& path) {
+  OwnedFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!fd) return os_error(errno, "create " + path);
+  return fd;
 }
 
 // The last line, and of one in logfmt only its `msg`.
-std::string last_words(std::string_view text) {
+std::string last_line(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
   if (const std::size_t line = text.rfind('\n'); line != std::string_view::npos) {
     text.remove_prefix(line + 1);
@@ -137,44 +70,89 @@ std::string last_words(std::string_view text) {
   return plain;
 }
 
+// Whatever went wrong with a registry, skopeo speaks of the image's name first.
+std::string last_words(std::string_view text) {
+  std::string words = last_line(text);
+  for (const std::string_view opening :
+       {"Error parsing image name \"", "initializing source ", "Error initializing source "}) {
+    if (!words.starts_with(opening)) continue;
+    const std::size_t end = words.find(": ", opening.size());
+    if (end != std::string::npos) words.erase(0, end + 2);
+  }
+  return words.empty() ? "skopeo failed without a word" : words;
+}
+
 // skopeo takes a tag or a digest, not both; the digest says more.
-std::string docker_source(const ImageReference& reference) {
+std::string address_of(const ImageReference& reference) {
   const std::string name = fmt::format("docker://{}/{}", reference.registry, reference.repository);
   if (!reference.digest.empty()) return name + '@' + reference.digest;
   return name + ':' + reference.tag;
 }
 
+// Registries of this machine may do without TLS, as Docker and containerd have it.
+bool is_on_this_machine(std::string_view registry) {
+  const std::string_view host = registry.substr(0, registry.rfind(':'));
+  return host == "localhost" || host.starts_with("127.");
+}
+
 }  // namespace
 
-Result<void> copy_with_skopeo(const SkopeoCopy& copy) {
-  const std::string name = copy.reference.familiar();
-  auto child = start({copy.program, "--override-os", "linux", "copy", "--quiet",
-                      docker_source(copy.reference), "oci-archive:" + copy.archive});
-  if (!child && child.error().os_error == ENOENT) {
-    return failf(
-        Code::unsupported,
-        "cannot pull {}: skopeo is not installed; install it (apt install skopeo), or load "
-        "the image with: tulle image load ARCHIVE",
-        name);
-  }
-  if (!child) return std::move(child).error().context("pulling " + name);
+Skopeo::Skopeo(rt::Loop& loop, rt::EpollDriver& driver, std::string program)
+    : loop_(loop), driver_(driver), program_(std::move(program)), reaping_(loop) {}
 
-  std::string text;
-  const auto ending = wait_for_end(*child, copy.time_max, text);
-  if (!ending || *ending == Ending::timed_out) ::kill(-child->pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(child->pid, &status, 0) < 0) {
-    if (errno != EINTR) return os_error(errno, "wait for skopeo");
+rt::Task<Result<std::string>> Skopeo::manifest(SkopeoSource source) {
+  co_return co_await run(source, {"inspect", "--raw", address_of(source.reference)});
+}
+
+rt::Task<Result<std::string>> Skopeo::configuration(SkopeoSource source) {
+  co_return co_await run(source, {"inspect", "--raw", "--config", address_of(source.reference)});
+}
+
+rt::Task<Result<void>> Skopeo::fetch(SkopeoSource source) {
+  // Names within the folder, because a ':' in its path would mean something else.
+  auto done = co_await run(
+      source, {"copy", "--dest-oci-accept-uncompressed-layers", "--dest-shared-blob-dir", "blobs",
+               address_of(source.reference), "oci:image:pulled"});
+  if (!done) co_return std::move(done).error();
+  co_return Result<void>();
+}
+
+// What it printed. It writes to files, so that no pipe has to be emptied.
+rt::Task<Result<std::string>> Skopeo::run(const SkopeoSource& source,
+                                          std::vector<std::string> arguments) {
+  const std::string command = arguments.front();
+  std::vector<std::string> options;
+  if (!source.auth_file.empty()) options = {"--authfile", source.auth_file};
+  if (is_on_this_machine(source.reference.registry)) {
+    options.emplace_back(command == "copy" ? "--src-tls-verify=false" : "--tls-verify=false");
   }
-  read_available(child->errors.get(), text);
-  if (!ending) return ending.error();
-  if (*ending == Ending::timed_out) {
-    return failf(Code::timed_out, "pulling {}: not done after {} seconds", name,
-                 std::chrono::duration_cast<std::chrono::seconds>(copy.time_max).count());
+  arguments.insert(arguments.begin() + 1, options.begin(), options.end());
+  arguments.insert(arguments.begin(), {program_, "--override-os", "linux"});
+
+  const std::string out_path = source.folder + "/out";
+  const std::string err_path = source.folder + "/err";
+  CO_TRY(OwnedFd out, create(out_path));
+  CO_TRY(OwnedFd err, create(err_path));
+  auto process = rt::Process::spawn(
+      loop_, driver_,
+      {.arguments = std::move(arguments),
+       .directory = source.folder,
+       .descriptors = {{.child = 1, .ours = out.get()}, {.child = 2, .ours = err.get()}},
+       .die_with_parent = true,
+       .own_process_group = true});
+  if (!process && process.error().os_error == ENOENT) {
+    co_return fail(Code::unsupported,
+                   "skopeo is not installed, which talks to registries; install it (apt install "
+                   "skopeo)");
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
-  return failf(Code::unavailable, "pulling {}: {}", name,
-               text.empty() ? "skopeo failed without a word" : last_words(text));
+  if (!process) co_return std::move(process).error();
+  Running running(*std::move(process), reaping_);
+  CO_TRY(const rt::ExitStatus status, co_await running.exited());
+  if (!status.success()) {
+    const auto text = read_small_file(err_path, message_bytes_max);
+    co_return fail(Code::unavailable, last_words(text.value_or("")));
+  }
+  co_return read_small_file(out_path, image_document_bytes_max);
 }
 
 }  // namespace tulle::node

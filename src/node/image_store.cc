@@ -68,7 +68,7 @@ Result<ImageStore> ImageStore::open(std::string directory, ImageStoreOptions opt
   for (const char* name : {"configs", "layers", "pins", "tmp"}) {
     TRY_VOID(make_directories(fmt::format("{}/{}", directory, name), 0700));
   }
-  ImageStore store(std::move(directory), std::move(options));
+  ImageStore store(std::move(directory), options);
   std::vector<ImageStaging> leftovers;
   std::optional<ImageStaging> garbage;
   TRY(OwnedFd lock, store.lock(LockMode::exclusive));
@@ -118,20 +118,39 @@ Result<ImageDocument> ImageStore::read_document(std::string_view id) const {
   return document;
 }
 
-Result<std::string> ImageStore::find_id(const ImageIndex& index, std::string_view reference) const {
+Result<std::uint64_t> ImageStore::size_of(const ImageDocument& document) const {
+  std::uint64_t sum = 0;
+  for (const std::string& digest : document.diff_digests) {
+    TRY(const std::uint64_t size, read_layer_size(layer_path(digest)));
+    sum += size;
+  }
+  return sum;
+}
+
+Result<ImageStore::Found> ImageStore::find(const ImageIndex& index,
+                                           std::string_view reference) const {
   if (is_sha256_digest(reference)) {
-    if (::access(config_path(reference).c_str(), F_OK) == 0) return std::string(reference);
-    return not_on_node(reference);
+    if (::access(config_path(reference).c_str(), F_OK) != 0) return not_on_node(reference);
+    return Found{.id = std::string(reference), .pulled = ""};
   }
   TRY(const ImageReference name, parse_image_reference(reference));
   const auto entry = index.references.find(name.normalized());
   if (entry == index.references.end()) return not_on_node(name.familiar());
-  return entry->second.image;
+  Found found{.id = entry->second.image, .pulled = ""};
+  if (!entry->second.pulled.empty()) {
+    found.pulled = fmt::format("{}/{}@{}", name.registry, name.repository, entry->second.pulled);
+  }
+  return found;
 }
 
-Result<Image> ImageStore::read_image(const std::string& id) const {
-  TRY(ImageDocument document, read_document(id));
-  Image image{.id = id, .config = std::move(document.config), .layers = {}};
+Result<Image> ImageStore::read_image(Found found) const {
+  TRY(ImageDocument document, read_document(found.id));
+  Image image{.id = std::move(found.id),
+              .config = std::move(document.config),
+              .layers = {},
+              .size = 0,
+              .pulled = std::move(found.pulled)};
+  TRY(image.size, size_of(document));
   // A layer that occurs twice hides its lower occurrence, and overlayfs takes each only once.
   std::set<std::string> seen;
   for (const std::string& digest : std::views::reverse(document.diff_digests)) {
@@ -151,10 +170,7 @@ Result<std::vector<ListedImage>> ImageStore::list() const {
                                                          .id = entry.image,
                                                          .size = 0,
                                                          .created = std::move(document.created)});
-    for (const std::string& digest : document.diff_digests) {
-      TRY(const std::uint64_t size, read_layer_size(layer_path(digest)));
-      image.size += size;
-    }
+    TRY(image.size, size_of(document));
   }
   std::ranges::sort(images, {}, &ListedImage::reference);
   return images;
@@ -182,8 +198,8 @@ Result<void> ImageStore::remove(std::string_view reference) const {
 Result<Image> ImageStore::resolve(std::string_view reference) const {
   TRY(const OwnedFd held, lock(LockMode::shared));
   TRY(const ImageIndex index, read_index());
-  TRY(const std::string id, find_id(index, reference));
-  return read_image(id);
+  TRY(Found found, find(index, reference));
+  return read_image(std::move(found));
 }
 
 // The pin is a symbolic link because making one is a single step: a crash leaves none or all.
@@ -191,13 +207,13 @@ Result<Image> ImageStore::pin(std::string_view owner, std::string_view reference
   TRY_VOID(check_owner(owner));
   TRY(const OwnedFd held, lock(LockMode::exclusive));
   TRY(const ImageIndex index, read_index());
-  TRY(const std::string id, find_id(index, reference));
-  TRY(Image image, read_image(id));
+  TRY(Found found, find(index, reference));
+  TRY(Image image, read_image(std::move(found)));
   const std::string path = fmt::format("{}/pins/{}", directory_, owner);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return os_error(errno, fmt::format("remove {}", path));
   }
-  if (::symlink(id.c_str(), path.c_str()) != 0) {
+  if (::symlink(image.id.c_str(), path.c_str()) != 0) {
     return os_error(errno, fmt::format("create {}", path));
   }
   return image;
@@ -231,19 +247,24 @@ Result<bool> ImageStore::is_local(std::string_view reference) const {
   return entry != index.references.end() && entry->second.local;
 }
 
-// The paths of all configurations and layers that a name or a pin leads to. When anything cannot
-// be read there is no answer, so that nothing is ever collected on a guess.
-Result<std::set<std::string>> ImageStore::live_files() const {
-  TRY(const ImageIndex index, read_index());
-  std::set<std::string> ids;
-  for (const auto& [name, entry] : index.references) ids.insert(entry.image);
+Result<std::set<std::string>> ImageStore::pinned_ids() const {
   TRY(const auto owners, names_in(directory_ + "/pins"));
+  std::set<std::string> ids;
   for (const std::string& owner : owners) {
     std::error_code error;
     std::string id = fs::read_symlink(fmt::format("{}/pins/{}", directory_, owner), error).string();
     if (error || !is_sha256_digest(id)) return failf(Code::malformed, "pin {} is damaged", owner);
     ids.insert(std::move(id));
   }
+  return ids;
+}
+
+// The paths of all configurations and layers that a name or a pin leads to. When anything cannot
+// be read there is no answer, so that nothing is ever collected on a guess.
+Result<std::set<std::string>> ImageStore::live_files() const {
+  TRY(const ImageIndex index, read_index());
+  TRY(std::set<std::string> ids, pinned_ids());
+  for (const auto& [name, entry] : index.references) ids.insert(entry.image);
   std::set<std::string> live;
   for (const std::string& id : ids) {
     live.insert(config_path(id));

@@ -8,21 +8,19 @@
 //   tmp/                     unfinished work
 //   lock                     held, by flock, while any of the above is read or changed
 //
-// Every method blocks on the disk (and pull() on the network): call it from a worker thread. Any
-// number of threads and processes may use one directory at once; unpacking happens outside the
-// lock. A method that fails, or whose process dies, leaves no visible change; what it left behind
-// is removed by the next open().
+// Every method blocks on the disk: call it from a worker thread. Any number of threads and
+// processes may use one directory at once; unpacking happens outside the lock. A method that fails,
+// or whose process dies, leaves no visible change; what it left behind is removed by the next
+// open().
 #pragma once
 
 #include "base/owned_fd.h"
 #include "base/result.h"
-#include "base/time.h"
 #include "node/archive.h"
 #include "node/image_index.h"
 #include "node/image_manifest.h"
 #include "node/image_staging.h"
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -34,11 +32,10 @@
 namespace tulle::node {
 
 struct ArchivedImage;
+struct ImageReference;
 
 struct ImageStoreOptions {
   ArchiveLimits limits = {};
-  std::string skopeo = "skopeo";  // a path, or a name looked up in PATH
-  Duration pull_time_max = std::chrono::minutes(15);
 };
 
 // An image ready to run. A value.
@@ -46,6 +43,9 @@ struct Image {
   std::string id;  // "sha256:..."
   ImageConfig config;
   std::vector<std::string> layers;  // absolute paths, uppermost first: overlayfs's lowerdir
+  std::uint64_t size = 0;           // bytes of file contents in all its layers
+  // What was pulled: "docker.io/library/hello@sha256:...". Empty when it was loaded by hand.
+  std::string pulled = {};
 };
 
 struct ListedImage {
@@ -69,9 +69,16 @@ class ImageStore final {
   // file system. The same input gives the same image id. Returns the name in familiar form.
   Result<std::string> import_path(std::string_view reference, const std::string& path) const;
 
-  // Fetches the image from its registry with skopeo. Errors: unavailable with what skopeo said,
-  // timed_out, unsupported when skopeo is not installed; and those of load_archive().
-  Result<void> pull(std::string_view reference) const;
+  // The steps of a pull (node/image_pull.h). A place for what is fetched:
+  Result<ImageStaging> stage() const;
+  // Whether the name stands for what was pulled by that manifest or index.
+  Result<bool> is_pulled(const ImageReference& reference, std::string_view manifest) const;
+  // Of each of the image's layers, whether it is here.
+  Result<std::vector<bool>> has_layers(const ImageDocument& document) const;
+  // Unpacks what is missing and names the image. A layer that was here needs no tar: its path is
+  // empty. Errors as of load_archive(); unavailable when such a layer has gone meanwhile.
+  Result<void> install_pulled(const ImageStaging& staging, const ArchivedImage& image,
+                              const ImageReference& reference, const std::string& manifest) const;
 
   // Sorted by name.
   Result<std::vector<ListedImage>> list() const;
@@ -105,18 +112,24 @@ class ImageStore final {
   enum class LockMode { shared, exclusive };
 
   ImageStore(std::string directory, ImageStoreOptions options)
-      : directory_(std::move(directory)), options_(std::move(options)) {}
+      : directory_(std::move(directory)), options_(options) {}
 
   std::string layer_path(std::string_view digest) const;
   std::string config_path(std::string_view digest) const;
   Result<OwnedFd> lock(LockMode mode) const;
-  Result<ImageStaging> stage() const;
 
   // These need the lock.
   Result<ImageIndex> read_index() const;
   Result<ImageDocument> read_document(std::string_view id) const;
-  Result<std::string> find_id(const ImageIndex& index, std::string_view reference) const;
-  Result<Image> read_image(const std::string& id) const;
+  Result<std::uint64_t> size_of(const ImageDocument& document) const;
+  Result<std::set<std::string>> pinned_ids() const;
+  // What the name of an image, or an id, leads to.
+  struct Found {
+    std::string id;
+    std::string pulled;  // as Image::pulled
+  };
+  Result<Found> find(const ImageIndex& index, std::string_view reference) const;
+  Result<Image> read_image(Found found) const;
   Result<std::set<std::string>> live_files() const;
   Result<std::optional<ImageStaging>> collect() const;
   Result<void> adopt_layer(const ImageStaging& staging, const std::string& digest) const;

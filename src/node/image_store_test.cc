@@ -28,7 +28,7 @@ class ImageStoreTest : public testing::Test {
   }
 
   ImageStore open(ImageStoreOptions options = {}) {
-    auto store = ImageStore::open(directory_ / "images", std::move(options));
+    auto store = ImageStore::open(directory_ / "images", options);
     EXPECT_TRUE(store) << store.error().message;
     return *std::move(store);
   }
@@ -352,44 +352,6 @@ TEST_F(ImageStoreTest, a_damaged_index_is_reported_and_nothing_is_collected) {
   ASSERT_FALSE(store);
   EXPECT_THAT(store.error().message, HasSubstr("index.json is damaged"));
   EXPECT_THAT(stored("layers"), SizeIs(1));
-}
-
-TEST_F(ImageStoreTest, pulls_through_skopeo_and_says_what_skopeo_said) {
-  const TestImage image{.names = {}, .layers = {layer("pulled")}};
-  const std::string archive = write(test_oci_archive(image, ""));
-  const auto skopeo = [this](const std::string& script) {
-    const std::string path = directory_.write("skopeo", "#!/bin/sh\n" + script);
-    EXPECT_EQ(::chmod(path.c_str(), 0755), 0);
-    return path;
-  };
-  const std::string arguments = directory_ / "arguments";
-  {
-    const ImageStore store =
-        open({.skopeo = skopeo("echo \"$@\" >" + arguments + "\nfor last; do :; done\ncp " +
-                               archive + " \"${last#oci-archive:}\"\n")});
-    const auto pulled = store.pull("team/app:2");
-    ASSERT_TRUE(pulled) << pulled.error().message;
-    EXPECT_THAT(contents_of(arguments), HasSubstr("docker://docker.io/team/app:2 oci-archive:"));
-    EXPECT_TRUE(store.resolve("team/app:2"));
-    EXPECT_FALSE(*store.is_local("team/app:2"));
-  }
-  {
-    const ImageStore store =
-        open({.skopeo =
-                  skopeo("echo warning >&2; echo 'level=fatal msg=\"no \\\"x\\\"\"' >&2; exit 1")});
-    const auto pulled = store.pull("x");
-    EXPECT_EQ(pulled.error().code, Code::unavailable);
-    EXPECT_EQ(pulled.error().message, "pulling x:latest: no \"x\"");
-  }
-  {
-    const ImageStore store = open(
-        {.skopeo = skopeo("sleep 1000 & wait"), .pull_time_max = std::chrono::milliseconds(50)});
-    EXPECT_EQ(store.pull("x").error().code, Code::timed_out);
-  }
-  const ImageStore store = open({.skopeo = "no-such-program-as-skopeo"});
-  EXPECT_EQ(store.pull("x").error().code, Code::unsupported);
-  EXPECT_THAT(store.pull("x").error().message, HasSubstr("skopeo is not installed"));
-  EXPECT_THAT(stored("tmp"), IsEmpty());
 }
 
 }  // namespace

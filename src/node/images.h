@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "node/image_pull.h"
 #include "node/image_store.h"
 #include "rt/blocking.h"
 #include "rt/scope.h"
@@ -9,9 +10,12 @@
 
 #include <deque>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace tulle::node {
 
@@ -34,39 +38,79 @@ struct ImageVersion {
   bool operator==(const ImageVersion&) const = default;
 };
 
-// Pulls one image at a time, each once however many wait for it, so that slow registries hold up
-// no other blocking work.
+struct ImageRequest {
+  std::string owner;  // for whom the image is pinned (ImageStore::pin)
+  std::string reference;
+  PullPolicy policy = PullPolicy::if_not_present;
+};
+
+// Told of a pull when it begins to wait, and then once a second.
+using PullListener = std::function<void(const PullProgress&)>;
+
+struct PullTimes {
+  Duration taken{};         // by the registry and the unpacking
+  Duration with_waiting{};  // for other pulls, too
+};
+
+// Pulls each image once, however many wait for it, and some at a time: a registry that is slow or
+// silent keeps others from nothing. What nobody waits for any more is not pulled.
 class Images final {
  public:
-  Images(rt::Loop& loop, rt::Blocking& blocking, ImageStore store);
+  static constexpr std::size_t pulls_max = 4;
+  // Fewer, so that no registry takes all.
+  static constexpr std::size_t pulls_of_registry_max = 2;
 
-  // Pins the image for `owner`. The error is ErrImageNeverPull, ErrImagePull or
-  // InvalidImageName.
-  rt::Task<std::expected<Image, WaitReason>> obtain(std::string owner, std::string reference,
-                                                    PullPolicy policy);
+  // The references must outlive it.
+  Images(rt::Loop& loop, rt::EpollDriver& driver, rt::Blocking& blocking, ImageStore store,
+         PullOptions options = {});
+
+  // Pins the image for its owner where no registry has to be asked. Nothing where pull() is next.
+  // The error is ErrImageNeverPull or InvalidImageName.
+  rt::Task<std::expected<std::optional<Image>, WaitReason>> find(ImageRequest request);
+  // Pulls it, with `logins` as PullRequest has them; it is not pinned yet. `listener` is called as
+  // long as the task lives, which may be dropped. REQUIRES: the reference is an image's name. The
+  // error is ErrImagePull.
+  rt::Task<std::expected<PullTimes, WaitReason>> pull(std::string reference,
+                                                      std::vector<std::string> logins,
+                                                      PullListener listener);
   rt::Task<void> unpin(std::string owner);
 
-  // Until the store has changed since version() gave `since`.
+  // Until the image may be obtained without a registry, which it could not at `since`.
+  rt::Task<void> arrived(std::string reference, PullPolicy policy, ImageVersion since);
   ImageVersion version() const;
-  rt::Task<void> changed(ImageVersion since);
 
   const ImageStore& store() const { return store_; }
 
  private:
   struct Job {
-    explicit Job(rt::Loop& loop) : done(loop) {}
-    rt::Event done;
+    Job(rt::Loop& loop, std::string name, PullRequest what)
+        : key(std::move(name)), request(std::move(what)), done(loop), abandoned(loop) {}
+    const std::string key;
+    const PullRequest request;
+    PullProgress progress;
+    std::size_t waiters = 0;
+    Duration taken{};
     Result<void> outcome;
+    rt::Event done;
+    rt::Event abandoned;
   };
-  rt::Task<Result<void>> pull(std::string reference);
-  rt::Task<void> pull_all();
+  using JobPtr = std::shared_ptr<Job>;
+  class Waiter;
+
+  rt::Task<Result<Duration>> wait_for(JobPtr job, PullListener listener);
+  JobPtr join(const std::string& reference, std::vector<std::string> logins);
+  void leave(const JobPtr& job);
+  void start_next();
+  bool may_start(const Job& job) const;
+  rt::Task<void> run(JobPtr job);
 
   rt::Loop& loop_;
   rt::Blocking& blocking_;
   const ImageStore store_;
-  std::map<std::string, std::shared_ptr<Job>> jobs_;
-  std::deque<std::string> waiting_;
-  rt::WaitList more_;
+  ImagePuller puller_;
+  std::map<std::string, JobPtr> jobs_;  // by image and logins; also those that wait
+  std::deque<JobPtr> waiting_;
+  std::vector<JobPtr> running_;
   rt::Scope scope_;
 };
 
