@@ -11,6 +11,8 @@
 
 namespace tulle::apiserver {
 
+namespace json = boost::json;
+
 namespace {
 
 constexpr std::array<std::string_view, 3> eternal_namespaces{"default", "kube-system",
@@ -36,6 +38,19 @@ kube::ApiResult<void> admit_to_namespace(Context& context, const Call& call,
        .message = fmt::format("namespace {} is being terminated", call.namespace_),
        .field = "metadata.namespace"});
   return status;
+}
+
+void adopt_service_account(Context& context, json::object& pod) {
+  if (!kube::array_at(pod, "spec.imagePullSecrets").empty()) return;
+  const kube::KindRef kind = context.scheme.find_resource("", "v1", "serviceaccounts");
+  if (!kind) return;
+  const std::string_view name = kube::string_at(pod, "spec.serviceAccountName", "default");
+  const store::ItemRef item =
+      context.store.head(Objects::key(*kind, kube::namespace_of(pod), name));
+  if (!item) return;
+  const DocumentRef account = context.objects.document(*kind, item);
+  const json::array& secrets = kube::array_at(*account, "imagePullSecrets");
+  if (!secrets.empty()) kube::set_at(pod, "spec.imagePullSecrets", secrets);
 }
 
 kube::ApiResult<void> admit_deletion(const Call& call) {

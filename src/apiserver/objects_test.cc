@@ -1,6 +1,7 @@
 // Reading and writing objects: requests and what they must answer.
 #include "apiserver/test_server.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace tulle::apiserver {
@@ -300,6 +301,32 @@ TEST(ApiObjects, questions_are_answered_and_not_kept) {
       {"GET /apis/authentication.k8s.io/v1/selfsubjectreviews", "", 405, "{}"},
   });
   EXPECT_EQ(server.store.revision(), before);
+}
+
+TEST(ApiObjects, a_pod_has_the_pull_secrets_of_its_service_account_unless_it_names_its_own) {
+  TestServer server;
+  const std::string core = "/api/v1/namespaces/default/";
+  const auto pod = [](std::string_view name, std::string_view spec) {
+    return fmt::format(R"({{"metadata":{{"name":"{}"}},"spec":{{{}
+                            "containers":[{{"name":"c","image":"i:1"}}]}}}})",
+                       name, spec);
+  };
+  server.create(core + "serviceaccounts",
+                R"({"metadata":{"name":"default"},"imagePullSecrets":[{"name":"of-all"}]})");
+  server.create(core + "serviceaccounts",
+                R"({"metadata":{"name":"robot"},"imagePullSecrets":[{"name":"of-robot"}]})");
+  const auto secrets = [](std::string_view list) {
+    return fmt::format(R"({{"spec":{{"imagePullSecrets":{}}}}})", list);
+  };
+  server.check({
+      {"POST " + core + "pods", pod("plain", ""), 201, secrets(R"([{"name":"of-all"}])")},
+      {"POST " + core + "pods", pod("robot", R"("serviceAccountName":"robot",)"), 201,
+       secrets(R"([{"name":"of-robot"}])")},
+      {"POST " + core + "pods", pod("own", R"("imagePullSecrets":[{"name":"own"}],)"), 201,
+       secrets(R"([{"name":"own"}])")},
+      {"POST " + core + "pods", pod("stranger", R"("serviceAccountName":"nobody",)"), 201,
+       secrets("null")},
+  });
 }
 
 }  // namespace

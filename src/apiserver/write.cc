@@ -83,7 +83,10 @@ kube::ApiResult<void> complete(Context& context, const Call& call, const store::
   json::value document(std::move(object));
   kube::apply_defaults(*call.kind->schema, document);
   object = std::move(document.get_object());
-  if (is_pod(*call.kind) && old == nullptr) TRY_VOID(complete_pod(context, object));
+  if (is_pod(*call.kind) && old == nullptr) {
+    adopt_service_account(context, object);
+    TRY_VOID(complete_pod(context, object));
+  }
   if (is_service(*call.kind)) TRY_VOID(context.services.admit(key, old, object));
   auto checked = check(context, call, old, object);
   if (!checked) release(context, call, key);
