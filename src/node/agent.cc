@@ -1,9 +1,11 @@
 #include "node/agent.h"
 
+#include "base/format.h"
 #include "base/log.h"
 #include "kube/object.h"
 #include "kubeclient/resources.h"
 #include "node/adoption.h"
+#include "node/image_collector.h"
 #include "node/local_volumes.h"
 #include "node/node.h"
 #include "node/node_status.h"
@@ -27,6 +29,12 @@ namespace json = boost::json;
 // How long containers get when the whole instance ends.
 constexpr Duration kStopGrace = std::chrono::seconds(3);
 constexpr std::int64_t kGraceDefault = 30;
+constexpr Duration kCollectImages = std::chrono::minutes(5);
+
+// What events about the node refer to; its uid is its name, as upstream has it.
+json::object node_reference(const std::string& name) {
+  return {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}, {"uid", name}}}};
+}
 
 }  // namespace
 
@@ -61,6 +69,8 @@ struct Agent::State {
         streams(node, Random(random.next())),
         usage(node, [this] { return running(); }),
         local_volumes(node, Random(random.next())),
+        collector(on, blocking, images.store(),
+                  [path = options.data_dir] { return disk_room(path); }),
         workers_scope(on),
         scope(on) {}
 
@@ -70,6 +80,7 @@ struct Agent::State {
   void on_mounted(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
   void begin(const kubeclient::ObjectPtr& pod);
   rt::Task<void> work(std::string uid);
+  rt::Task<void> collect_images();
   std::vector<RunPlace> running() const;
   void follow_deletion(PodWorker& worker, const json::object& pod) const;
   bool is_ours(const json::object& pod) const {
@@ -92,6 +103,7 @@ struct Agent::State {
   PodStreamServer streams;
   UsageSampler usage;
   LocalVolumes local_volumes;
+  ImageCollector collector;
   bool stopping = false;
   bool adopted = false;
   std::map<std::string, std::unique_ptr<PodWorker>> workers;  // by uid
@@ -129,6 +141,8 @@ rt::Task<Result<void>> Agent::State::start() {
   co_await remove_strangers(node, pods);
   proxy.start();
   scope.spawn(usage.run());
+  scope.spawn(keep_images_listed(node));
+  scope.spawn(collect_images());
   for (const auto& [key, pod] : pods.objects()) on_pod(nullptr, pod);
   co_return Result<void>();
 }
@@ -183,6 +197,32 @@ std::vector<RunPlace> Agent::State::running() const {
     for (RunPlace& place : worker->running()) places.push_back(std::move(place));
   }
   return places;
+}
+
+rt::Task<void> Agent::State::collect_images() {
+  bool is_short = false;
+  for (;;) {
+    co_await rt::sleep(loop, kCollectImages);
+    const auto collected = co_await collector.collect();
+    if (!collected) {
+      log::warn("unused images cannot be collected", {{"why", collected.error().message}});
+      continue;
+    }
+    for (const std::string& name : collected->names) {
+      log::info("an unused image was removed, as the disk is nearly full", {{"image", name}});
+    }
+    // Said once, not every time.
+    if (collected->bytes_short > 0 && !is_short) {
+      events.record(node_reference(options.node_name),
+                    {.type = kubeclient::EventType::warning,
+                     .reason = "FreeDiskSpaceFailed",
+                     .message = fmt::format("Failed to garbage collect required amount of images. "
+                                            "{} more should be free, and no image may go that "
+                                            "would make room",
+                                            human_size(collected->bytes_short))});
+    }
+    is_short = collected->bytes_short > 0;
+  }
 }
 
 rt::Task<void> Agent::State::stop() {

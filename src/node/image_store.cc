@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <map>
 #include <ranges>
 
 namespace tulle::node {
@@ -174,6 +175,58 @@ Result<std::vector<ListedImage>> ImageStore::list() const {
   }
   std::ranges::sort(images, {}, &ListedImage::reference);
   return images;
+}
+
+Result<std::vector<StoredImage>> ImageStore::images() const {
+  TRY(const OwnedFd held, lock(LockMode::shared));
+  return images_locked();
+}
+
+Result<std::vector<StoredImage>> ImageStore::images_locked() const {
+  TRY(const ImageIndex index, read_index());
+  TRY(const std::set<std::string> pinned, pinned_ids());
+  std::map<std::string, StoredImage> by_id;
+  for (const auto& [name, entry] : index.references) {
+    auto [at, is_new] = by_id.try_emplace(entry.image);
+    StoredImage& image = at->second;
+    if (is_new) {
+      TRY(const ImageDocument document, read_document(entry.image));
+      TRY(const std::uint64_t size, size_of(document));
+      image = {.id = entry.image,
+               .names = {},
+               .size = size,
+               .is_pulled = true,
+               .is_pinned = pinned.contains(entry.image)};
+    }
+    if (entry.pulled.empty()) {
+      image.is_pulled = false;
+    } else {
+      TRY(const ImageReference reference, parse_image_reference(name));
+      std::string digest_name =
+          fmt::format("{}/{}@{}", reference.registry, reference.repository, entry.pulled);
+      if (digest_name != name) image.names.push_back(std::move(digest_name));
+    }
+    image.names.push_back(name);
+  }
+  std::vector<StoredImage> images;
+  images.reserve(by_id.size());
+  for (auto& [id, image] : by_id) images.push_back(std::move(image));
+  return images;
+}
+
+Result<bool> ImageStore::remove_unused(const std::string& id) const {
+  std::optional<ImageStaging> garbage;
+  TRY(OwnedFd held, lock(LockMode::exclusive));
+  TRY(const std::vector<StoredImage> known, images_locked());
+  const auto found = std::ranges::find(known, id, &StoredImage::id);
+  if (found == known.end() || !found->is_pulled || found->is_pinned) return false;
+  TRY(ImageIndex index, read_index());
+  std::erase_if(index.references, [&](const auto& entry) { return entry.second.image == id; });
+  TRY_VOID(write_file_durably(index_path(), write_image_index(index)));
+  TRY(auto collected, collect());
+  if (collected) garbage.emplace(*std::move(collected));
+  held.reset();
+  return true;
 }
 
 Result<void> ImageStore::remove(std::string_view reference) const {

@@ -55,6 +55,15 @@ struct ListedImage {
   std::string created;     // RFC 3339, or empty
 };
 
+// An image that has names, for who collects what is not used.
+struct StoredImage {
+  std::string id;
+  std::vector<std::string> names;  // whole: "docker.io/library/hello:latest", "...@sha256:..."
+  std::uint64_t size = 0;          // as ListedImage::size
+  bool is_pulled = false;          // under all of its names: a registry has it
+  bool is_pinned = false;
+};
+
 class ImageStore final {
  public:
   // Makes the directory (mode 0700) where it is missing and cleans up after dead processes.
@@ -82,6 +91,13 @@ class ImageStore final {
 
   // Sorted by name.
   Result<std::vector<ListedImage>> list() const;
+
+  // By id.
+  Result<std::vector<StoredImage>> images() const;
+
+  // Removes an image with all its names, unless it is pinned or was loaded by hand: nothing would
+  // bring that back. Returns whether it did.
+  Result<bool> remove_unused(const std::string& id) const;
 
   // `reference` is a name or an image id, which removes all names of that image. Layers that
   // neither another image nor a pin needs are removed. Error: not_found.
@@ -123,6 +139,7 @@ class ImageStore final {
   Result<ImageDocument> read_document(std::string_view id) const;
   Result<std::uint64_t> size_of(const ImageDocument& document) const;
   Result<std::set<std::string>> pinned_ids() const;
+  Result<std::vector<StoredImage>> images_locked() const;
   // What the name of an image, or an id, leads to.
   struct Found {
     std::string id;

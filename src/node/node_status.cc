@@ -15,6 +15,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+#include <optional>
+
 namespace tulle::node {
 
 namespace {
@@ -24,6 +28,7 @@ namespace json = boost::json;
 constexpr Duration kRenew = std::chrono::seconds(10);
 constexpr int kLeaseSeconds = 40;
 constexpr int kPodsMax = 110;
+constexpr std::size_t kImagesListedMax = 50;
 constexpr std::uint64_t kSmallFileMax = 64 * 1024;
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 
@@ -135,6 +140,29 @@ rt::Task<kube::ApiResult<void>> renew_lease(Node& node) {
   co_return kube::ApiResult<void>();
 }
 
+json::array listed_images(std::vector<StoredImage> images) {
+  std::ranges::sort(images, std::greater(), &StoredImage::size);
+  if (images.size() > kImagesListedMax) images.resize(kImagesListedMax);
+  json::array out;
+  for (const StoredImage& image : images) {
+    json::array names;
+    for (const std::string& name : image.names) names.emplace_back(name);
+    out.push_back(json::object{{"names", std::move(names)}, {"sizeBytes", image.size}});
+  }
+  return out;
+}
+
+rt::Task<Result<void>> list_images(Node& node) {
+  CO_TRY(auto images, co_await rt::run_blocking(
+                          node.blocking, [store = node.images.store()] { return store.images(); }));
+  json::object status{{"images", listed_images(std::move(images))}};
+  auto written = co_await node.client.patch(kubeclient::kNodes, {.name = node.options.node_name},
+                                            kubeclient::PatchType::merge,
+                                            json::object{{"status", std::move(status)}}, "status");
+  if (!written) co_return kube::to_error(written.error());
+  co_return Result<void>();
+}
+
 }  // namespace
 
 json::object node_capacity(const std::string& data_dir) {
@@ -161,6 +189,22 @@ rt::Task<kube::ApiResult<void>> register_node(Node& node) {
   auto written = co_await node.client.update(kubeclient::kNodes, std::move(object), "status");
   if (!written) co_return std::move(written).error();
   co_return kube::ApiResult<void>();
+}
+
+rt::Task<void> keep_images_listed(Node& node) {
+  std::optional<ImageVersion> listed;
+  for (;;) {
+    const ImageVersion version = node.images.version();
+    if (version != listed) {
+      const auto done = co_await list_images(node);
+      if (done) {
+        listed = version;
+      } else {
+        log::warn("the node's images cannot be listed", {{"why", done.error().message}});
+      }
+    }
+    co_await rt::sleep(node.loop, kRenew);
+  }
 }
 
 rt::Task<void> keep_lease(Node& node) {

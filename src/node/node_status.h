@@ -20,4 +20,7 @@ rt::Task<kube::ApiResult<void>> register_node(Node& node);
 // Renews the Lease every ten seconds, for ever.
 rt::Task<void> keep_lease(Node& node);
 
+// Keeps status.images as the store has it, for ever. As upstream, the largest fifty.
+rt::Task<void> keep_images_listed(Node& node);
+
 }  // namespace tulle::node
