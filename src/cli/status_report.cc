@@ -256,6 +256,17 @@ bool add_waiting(const json::object& pod, std::string_view path, std::vector<Pro
   return found;
 }
 
+// What a container that is starting says of it: how far its image is pulled.
+std::string_view said_while_starting(const json::object& pod) {
+  for (const char* list : {"status.initContainerStatuses", "status.containerStatuses"}) {
+    for (const json::value& value : kube::array_at(pod, list)) {
+      const auto message = kube::string_at(kube::object_or_empty(value), "state.waiting.message");
+      if (!message.empty()) return message;
+    }
+  }
+  return {};
+}
+
 // Whether the condition has been False for longer than the patience with it.
 bool is_false_for_long(const json::object* condition, kube::Time now) {
   if (condition == nullptr || kube::string_at(*condition, "status") != "False") return false;
@@ -284,8 +295,10 @@ void add_pod_problems(const json::object& pod, kube::Time now, std::vector<Probl
                                             kube::string_at(*scheduled, "message")),
                         .advice = describe_command(pod)});
   } else if (is_false_for_long(kube::find_condition(pod, "Ready"), now)) {
+    const std::string_view said = said_while_starting(pod);
     problems.push_back(
-        {.what = fmt::format("pod {} is not ready", name), .advice = describe_command(pod)});
+        {.what = fmt::format("pod {} is not ready{}{}", name, said.empty() ? "" : ": ", said),
+         .advice = describe_command(pod)});
   }
 }
 

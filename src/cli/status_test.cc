@@ -126,6 +126,13 @@ TEST(Status, says_what_is_wrong_and_what_to_do) {
       {R"({"phase": "Running", "conditions": [
            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:00:00Z"}]})",
        "  pod default/p is not ready\n    see: kubectl describe pod -n default p\n"},
+      {R"({"phase": "Pending",
+           "containerStatuses": [{"name": "c", "state": {"waiting": {
+               "reason": "ContainerCreating", "message": "Pulling image: 1 of 2 MB fetched"}}}],
+           "conditions": [{"type": "Ready", "status": "False",
+                           "lastTransitionTime": "2026-01-01T00:00:00Z"}]})",
+       "  pod default/p is not ready: Pulling image: 1 of 2 MB fetched\n"
+       "    see: kubectl describe pod -n default p\n"},
       {R"({"phase": "Failed", "reason": "Evicted"})",
        "  pod default/p failed: Evicted\n    see: kubectl describe pod -n default p\n"},
       // Still starting, ready a moment ago, done: no problem.
