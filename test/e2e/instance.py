@@ -48,14 +48,14 @@ def run_tulle(*arguments, limit_s=60, **options):
 
 
 class Instance:
-    """Made with a new data directory. start() and stop() may be called again and again; close()
-    stops it and removes the directory.
+    """Made with a new data directory in `folder`. start() and stop() may be called again and again;
+    close() stops it and removes the directory.
     """
 
     alive = []  # for the reports of failed tests
 
-    def __init__(self):
-        self.data_dir = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-", dir="/tmp"))
+    def __init__(self, folder="/tmp"):
+        self.data_dir = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-", dir=folder))
         self.api_port, self.ingress_port, self.ingress_tls_port = free_ports(3)
         self.log_path = pathlib.Path(str(self.data_dir) + ".log")
         self.process = None

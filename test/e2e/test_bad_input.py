@@ -84,17 +84,16 @@ def test_wrong_values_are_refused_with_the_field(shared):
 
 def test_a_missing_image_waits_and_an_event_says_how_to_load_it(shared):
     try:
-        shared.kubectl("create", "deployment", "lost", "--image=nowhere:latest")
+        shared.kubectl("run", "lost", "--image=nowhere", "--image-pull-policy=Never")
 
         def reason():
-            pod = shared.get("pods", "-l", "app=lost")["items"][0]
+            pod = shared.get("pod", "lost")
             return pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
-        wait_until(lambda: reason() in ("ErrImageNeverPull", "ImagePullBackOff", "ErrImagePull"),
-                   20, "the reason why it waits")
+        wait_until(lambda: reason() == "ErrImageNeverPull", 20, "the reason why it waits")
         wait_until(lambda: "tulle image" in shared.kubectl("get", "events"), 20,
                    "an event with the command")
     finally:
-        shared.kubectl("delete", "deployment", "lost", "--ignore-not-found")
+        shared.kubectl("delete", "pod", "lost", "--ignore-not-found", "--grace-period=1")
 
 
 def test_a_data_directory_in_use_is_refused(instance):
