@@ -82,10 +82,14 @@ class Lookup final {
  private:
   using Labels = std::span<const std::string_view>;
 
+  Found find_namespace(std::string_view name) const {
+    return snapshot_.has_namespace(name) ? Found::container : Found::nothing;
+  }
   Found find_in_services(Labels labels);
   Found find_in_pods(Labels labels);
   Found find_service(const Service& service);
   Found find_host(const Service& service, std::string_view host);
+  static Found find_protocol(const Service& service, std::string_view protocol);
   Found find_port(const Service& service, std::string_view port, std::string_view protocol);
 
   void add_address(const IpAddress& address) {
@@ -124,13 +128,16 @@ Found Lookup::find(std::string_view name) {
 }
 
 Found Lookup::find_in_services(Labels labels) {
-  if (labels.size() < 2) return Found::container;
+  if (labels.empty()) return Found::container;
+  if (labels.size() == 1) return find_namespace(labels[0]);
   ObjectNameView name{.namespace_name = labels.back(), .name = labels[labels.size() - 2]};
   const Service* service = snapshot_.service(name);
   if (!service) return Found::nothing;
   switch (labels.size()) {
     case 2: return find_service(*service);
-    case 3: return find_host(*service, labels[0]);
+    case 3:
+      return labels[0].starts_with('_') ? find_protocol(*service, labels[0])
+                                        : find_host(*service, labels[0]);
     case 4: return find_port(*service, labels[0], labels[1]);
     default: return Found::nothing;
   }
@@ -169,19 +176,29 @@ Found Lookup::find_host(const Service& service, std::string_view host_label) {
   return found;
 }
 
+// Whether _port._protocol has records. Of a headless service only what is ready is published, as of
+// its addresses.
+bool has_srv(const Service& service, const ServicePort& port, std::string_view protocol_label) {
+  const std::string_view protocol = port.transport == Transport::tcp ? "_tcp" : "_udp";
+  if (port.name.empty() || protocol_label != protocol) return false;
+  if (!service.headless) return true;
+  return port.pickable_count != 0 && port.endpoints[0].health == Health::ready;
+}
+
+Found Lookup::find_protocol(const Service& service, std::string_view protocol_label) {
+  const bool any = std::ranges::any_of(service.ports, [&](const ServicePort& port) {
+    return has_srv(service, port, protocol_label);
+  });
+  return any ? Found::container : Found::nothing;
+}
+
 Found Lookup::find_port(const Service& service, std::string_view port_label,
                         std::string_view protocol_label) {
-  for (const ServicePort& port : service.ports) {
-    std::string_view protocol = port.transport == Transport::tcp ? "_tcp" : "_udp";
-    bool same = !port.name.empty() && port_label.starts_with('_') &&
-                port_label.substr(1) == port.name && protocol_label == protocol;
-    if (!same) continue;
-    if (wants(DnsType::srv)) add_srv(service, port);
-    // Of a headless service only what is ready is published, as of its addresses.
-    const bool any = port.pickable_count != 0 && port.endpoints[0].health == Health::ready;
-    return service.headless && !any ? Found::nothing : Found::name;
-  }
-  return Found::nothing;
+  if (!port_label.starts_with('_')) return Found::nothing;
+  const ServicePort* port = service.find_port(port_label.substr(1));
+  if (port == nullptr || !has_srv(service, *port, protocol_label)) return Found::nothing;
+  if (wants(DnsType::srv)) add_srv(service, *port);
+  return Found::name;
 }
 
 void Lookup::add_srv(const Service& service, const ServicePort& port) {
@@ -213,7 +230,8 @@ void Lookup::add_srv(const Service& service, const ServicePort& port) {
 }
 
 Found Lookup::find_in_pods(Labels labels) {
-  if (labels.size() < 2) return Found::container;
+  if (labels.empty()) return Found::container;
+  if (labels.size() == 1) return find_namespace(labels[0]);
   auto address = labels.size() == 2 ? parse_dashed(labels[0]) : std::nullopt;
   const Workload* workload = address ? snapshot_.workload_by_address(*address) : nullptr;
   if (!workload || workload->name.namespace_name != labels[1]) return Found::nothing;
@@ -261,10 +279,6 @@ DnsAnswer forward(std::string_view asked, std::string_view name) {
   return answer;
 }
 
-DnsAnswer no_such_name(const Snapshot& snapshot) {
-  return {.outcome = DnsOutcome::no_such_name, .authorities = {soa(snapshot)}};
-}
-
 // Follows the CNAME of an ExternalName: a stub resolver wants the addresses in the same answer.
 DnsAnswer follow_cname(const Snapshot& snapshot, DnsAnswer answer, DnsType type) {
   if (answer.answers.size() != 1 || answer.answers[0].type != DnsType::cname) return answer;
@@ -276,7 +290,8 @@ DnsAnswer follow_cname(const Snapshot& snapshot, DnsAnswer answer, DnsType type)
     return answer;
   }
   Lookup lookup(snapshot, target, type);
-  if (lookup.find(target) != Found::name) return answer;
+  // The code is of the name at the end of the chain (RFC 6604 §3).
+  if (lookup.find(target) == Found::nothing) answer.outcome = DnsOutcome::no_such_name;
   for (DnsRecord& found : std::move(lookup).take().answers) {
     // A chain of ExternalNames ends here: one step is all that the specification asks for.
     if (found.type != DnsType::cname) answer.answers.push_back(std::move(found));
@@ -331,7 +346,7 @@ DnsAnswer resolve_reverse(const Snapshot& snapshot, const DnsQuery& query,
   }
   const Networks& networks = snapshot.networks();
   bool ours = networks.services.contains(address) || networks.pods.contains(address);
-  return ours ? no_such_name(snapshot) : forward(query.name, query.name);
+  return ours ? DnsAnswer{.outcome = DnsOutcome::no_such_name} : forward(query.name, query.name);
 }
 
 DnsAnswer resolve_forward(const Snapshot& snapshot, const DnsQuery& query, std::string_view name) {
@@ -351,7 +366,7 @@ DnsAnswer resolve_forward(const Snapshot& snapshot, const DnsQuery& query, std::
     case Found::nothing: break;
   }
   auto answer = walk_on(snapshot, query, name);
-  return answer ? *std::move(answer) : no_such_name(snapshot);
+  return answer ? *std::move(answer) : DnsAnswer{.outcome = DnsOutcome::no_such_name};
 }
 
 }  // namespace
@@ -361,8 +376,11 @@ DnsAnswer resolve(const Snapshot& snapshot, const DnsQuery& query) {
   auto reverse = codec::dns_reverse_address(name);
   DnsAnswer answer =
       reverse ? resolve_reverse(snapshot, query, *reverse) : resolve_forward(snapshot, query, name);
-  if (answer.outcome == DnsOutcome::answered && answer.answers.empty()) {
-    answer.authorities.push_back(soa(snapshot));
+  const bool negative = std::ranges::none_of(answer.answers, [&](const DnsRecord& record) {
+    return record.type == query.type || query.type == DnsType::any;
+  });
+  if (answer.outcome != DnsOutcome::forward && negative) {
+    answer.authorities.push_back(soa(snapshot));  // says how long it holds (RFC 2308 §3)
   }
   return answer;
 }

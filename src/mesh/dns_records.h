@@ -2,7 +2,9 @@
 //
 // Implements the Kubernetes DNS-based service discovery specification 1.1.0: A, AAAA, SRV and PTR
 // for services, headless services, their endpoints and pods; CNAME for ExternalName. A name that
-// exists without an address of the asked family has an empty answer.
+// exists without an address of the asked family has an empty answer, and so has one that exists
+// only because of those below it (RFC 8020): a namespace that holds a service or a pod,
+// _tcp.world.….
 //
 // The search path is walked here, in one step, instead of by the client in up to five queries:
 //   - A name outside the cluster domain ("world", "world.default") is tried under each of the
@@ -35,7 +37,7 @@ struct DnsQuery {
 
 enum class DnsOutcome : std::uint8_t {
   answered,      // NOERROR with `answers`, maybe none of the asked type
-  no_such_name,  // NXDOMAIN, ours to say
+  no_such_name,  // NXDOMAIN, ours to say: of the name, or of where `answers`, a CNAME, leads
   // Not ours alone: ask the host's resolvers for `forward_name` with the type of the query, and
   // answer with their code and `answers` followed by their answers. `answers` is empty when
   // forward_name is the asked name, else one CNAME from the asked name to it.
@@ -45,7 +47,7 @@ enum class DnsOutcome : std::uint8_t {
 struct DnsAnswer {
   DnsOutcome outcome = DnsOutcome::forward;
   std::vector<codec::DnsRecord> answers = {};      // by address; the server may rotate them
-  std::vector<codec::DnsRecord> authorities = {};  // the SOA, when `answers` is empty
+  std::vector<codec::DnsRecord> authorities = {};  // the SOA, when none is of the asked type
   std::vector<codec::DnsRecord> additionals = {};  // addresses of SRV targets
   std::string forward_name = {};
 };

@@ -8,7 +8,6 @@ namespace tulle::mesh {
 namespace {
 
 using codec::DnsType;
-using testing::ip;
 
 Service with_port_name(Service made, std::string name) {
   made.ports[0].name = std::move(name);
@@ -35,6 +34,10 @@ SnapshotPtr small_mesh() {
   builder.put(std::move(other));
   builder.put(external("away", "api.example.com"));
   builder.put(external("alias", "world.default.svc.cluster.local"));
+  builder.put(external("astray", "nobody.default.svc.cluster.local"));
+  Workload job = testing::workload("job-1", "10.244.0.8");
+  job.name.namespace_name = "batch";
+  builder.put(std::move(job));
   Workload db = testing::workload("db-0", "10.244.0.4");
   db.hostname = "db-0";
   db.subdomain = "db";
@@ -69,7 +72,7 @@ std::string to_text(const DnsAnswer& answer, std::string_view asked) {
   }
   switch (answer.outcome) {
     case DnsOutcome::answered: return text.empty() ? "empty" : text;
-    case DnsOutcome::no_such_name: return "NXDOMAIN" + text;
+    case DnsOutcome::no_such_name: return text + (text.empty() ? "NXDOMAIN" : "; NXDOMAIN");
     case DnsOutcome::forward: break;
   }
   return text + (text.empty() ? "" : "; ") + "ask " + answer.forward_name;
@@ -90,8 +93,10 @@ void expect_rows(std::span<const Row> rows, std::span<const std::string> domains
     DnsAnswer answer =
         resolve(*snapshot, {.name = row.name, .type = row.type, .search_domains = domains});
     EXPECT_EQ(to_text(answer, row.name), row.answer) << row.name;
-    bool ours = answer.outcome != DnsOutcome::forward;
-    EXPECT_EQ(answer.authorities.size(), ours && answer.answers.empty() ? 1U : 0U) << row.name;
+    const bool ours = answer.outcome != DnsOutcome::forward;
+    const bool any =
+        std::ranges::any_of(answer.answers, [&](auto& record) { return record.type == row.type; });
+    EXPECT_EQ(answer.authorities.size(), ours && !any ? 1U : 0U) << row.name;
   }
 }
 
@@ -125,6 +130,9 @@ TEST(DnsRecordsTest, answers_full_names) {
       {"away.default.svc.cluster.local", DnsType::cname, "CNAME api.example.com"},
       {"alias.default.svc.cluster.local", DnsType::a,
        "CNAME world.default.svc.cluster.local; world.default.svc.cluster.local A 10.96.0.7"},
+      {"alias.default.svc.cluster.local", DnsType::aaaa, "CNAME world.default.svc.cluster.local"},
+      {"astray.default.svc.cluster.local", DnsType::a,
+       "CNAME nobody.default.svc.cluster.local; NXDOMAIN"},
       {"cluster.local", DnsType::a, "empty"},
       {"cluster.local", DnsType::soa, "SOA"},
       {"svc.cluster.local", DnsType::a, "empty"},
@@ -142,6 +150,28 @@ TEST(DnsRecordsTest, answers_full_names) {
       {"", DnsType::a, "ask "},
   };
   expect_rows(rows, {});
+}
+
+TEST(DnsRecordsTest, a_name_exists_where_one_below_it_does_and_nowhere_else) {
+  const Row rows[] = {
+      {"svc.cluster.local", DnsType::a, "empty"},
+      {"pod.cluster.local", DnsType::aaaa, "empty"},
+      {"prod.svc.cluster.local", DnsType::a, "empty"},
+      {"batch.svc.cluster.local", DnsType::a, "empty"},
+      {"batch.pod.cluster.local", DnsType::a, "empty"},
+      {"nosuch.svc.cluster.local", DnsType::a, "NXDOMAIN"},
+      {"nosuch.svc.cluster.local", DnsType::aaaa, "NXDOMAIN"},
+      {"nosuch.pod.cluster.local", DnsType::a, "NXDOMAIN"},
+      {"nope.nosuch.svc.cluster.local", DnsType::a, "NXDOMAIN"},
+      {"nope.nosuch.svc.cluster.local", DnsType::aaaa, "NXDOMAIN"},
+      {"_tcp.world.default.svc.cluster.local", DnsType::srv, "empty"},
+      {"_udp.world.default.svc.cluster.local", DnsType::srv, "NXDOMAIN"},
+      {"_tcp.db.default.svc.cluster.local", DnsType::a, "empty"},
+      {"_tcp.empty.default.svc.cluster.local", DnsType::a, "NXDOMAIN"},
+      {"_tcp.other.prod.svc.cluster.local", DnsType::a, "NXDOMAIN"},
+  };
+  expect_rows(rows, {});
+  expect_rows(rows, search);
 }
 
 TEST(DnsRecordsTest, walks_the_search_path_in_one_step) {

@@ -21,6 +21,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -185,6 +186,8 @@ class Snapshot final {
   std::shared_ptr<const Service> shared_service(const ObjectNameView& name) const;
   const Workload* workload(const ObjectNameView& name) const;
   const Workload* workload_by_address(const IpAddress& address) const;
+  // Whether any service or workload is in it.
+  bool has_namespace(std::string_view name) const { return namespaces_->contains(name); }
 
   std::size_t service_count() const { return services_.size(); }
   std::size_t workload_count() const { return workloads_.size(); }
@@ -218,6 +221,7 @@ class Snapshot final {
   SharedMap<IpAddress, std::shared_ptr<const Service>> services_by_address_;
   SharedMap<ObjectName, std::shared_ptr<const Workload>> workloads_;
   SharedMap<IpAddress, std::shared_ptr<const Workload>> workloads_by_address_;
+  std::shared_ptr<const std::set<std::string, std::less<>>> namespaces_;
   std::shared_ptr<const std::vector<Door>> doors_;
   std::shared_ptr<const std::vector<UnservedPort>> unserved_;
   std::shared_ptr<const IngressTable> ingress_;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <ranges>
 
 namespace tulle::mesh {
 namespace {
@@ -201,13 +202,29 @@ SnapshotBuilder::SnapshotBuilder(Networks networks) {
   next_.ingress_ = std::make_shared<const IngressTable>();
   next_.tls_ = std::make_shared<const TlsTable>();
   next_.checked_ = std::make_shared<const std::vector<ObjectName>>();
+  next_.namespaces_ = std::make_shared<const std::set<std::string, std::less<>>>();
+}
+
+void SnapshotBuilder::enter(const std::string& namespace_name) {
+  if (++namespaces_[namespace_name] == 1) namespaces_changed_ = true;
+}
+
+void SnapshotBuilder::leave(const std::string& namespace_name) {
+  const auto found = namespaces_.find(namespace_name);
+  if (--found->second != 0) return;
+  namespaces_.erase(found);
+  namespaces_changed_ = true;
 }
 
 void SnapshotBuilder::put(Service service) {
   std::shared_ptr<const Service> before = next_.shared_service(service.name);
   for (ServicePort& port : service.ports) finish_port(port, service, before.get());
   std::ranges::sort(service.hosts, {}, &ServiceHost::address);
-  if (before) forget_addresses(*before);
+  if (before) {
+    forget_addresses(*before);
+  } else {
+    enter(service.name.namespace_name);
+  }
   auto shared = std::make_shared<const Service>(std::move(service));
   next_.services_.set(shared->name, shared);
   for (const IpAddress& address : shared->cluster_addresses) {
@@ -268,6 +285,7 @@ void SnapshotBuilder::remove_service(const ObjectName& name) {
   if (!before) return;
   forget_addresses(*before);
   next_.services_.erase(name);
+  leave(name.namespace_name);
   doors_.set(name, {});
   unserved_.set(name, {});
   if (checked_.erase(name) > 0) checked_changed_ = true;
@@ -275,6 +293,7 @@ void SnapshotBuilder::remove_service(const ObjectName& name) {
 
 void SnapshotBuilder::put(Workload workload) {
   remove_workload(workload.name);
+  enter(workload.name.namespace_name);
   auto shared = std::make_shared<const Workload>(std::move(workload));
   next_.workloads_.set(shared->name, shared);
   if (shared->address) next_.workloads_by_address_.set(*shared->address, shared);
@@ -285,6 +304,7 @@ void SnapshotBuilder::remove_workload(const ObjectName& name) {
   if (!found) return;
   std::shared_ptr<const Workload> before = *found;
   next_.workloads_.erase(name);
+  leave(name.namespace_name);
   if (!before->address) return;
   const Workload* holder = next_.workload_by_address(*before->address);
   if (holder == before.get()) next_.workloads_by_address_.erase(*before->address);
@@ -314,6 +334,11 @@ SnapshotPtr SnapshotBuilder::build() {
     next_.checked_ =
         std::make_shared<const std::vector<ObjectName>>(checked_.begin(), checked_.end());
   }
+  if (std::exchange(namespaces_changed_, false)) {
+    const auto names = std::views::keys(namespaces_);
+    next_.namespaces_ =
+        std::make_shared<const std::set<std::string, std::less<>>>(names.begin(), names.end());
+  }
   auto made = std::shared_ptr<Snapshot>(new Snapshot);
   made->generation_ = ++next_.generation_;
   made->networks_ = next_.networks_;
@@ -321,6 +346,7 @@ SnapshotPtr SnapshotBuilder::build() {
   made->services_by_address_ = next_.services_by_address_.share();
   made->workloads_ = next_.workloads_.share();
   made->workloads_by_address_ = next_.workloads_by_address_.share();
+  made->namespaces_ = next_.namespaces_;
   made->doors_ = next_.doors_;
   made->unserved_ = next_.unserved_;
   made->ingress_ = next_.ingress_;

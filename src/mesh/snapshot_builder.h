@@ -41,6 +41,8 @@ class SnapshotBuilder final {
   std::shared_ptr<EndpointState> endpoint_state(const SocketAddress& address, Transport transport);
   void finish_port(ServicePort& port, const Service& service, const Service* before);
   void forget_addresses(const Service& service);
+  void enter(const std::string& namespace_name);
+  void leave(const std::string& namespace_name);
   void drop_dead_states();
 
   // What Services contribute to a list of the Snapshot.
@@ -59,6 +61,8 @@ class SnapshotBuilder final {
   Snapshot next_;
   Contributions<Door> doors_;
   Contributions<UnservedPort> unserved_;
+  std::map<std::string, std::size_t> namespaces_;  // how many objects each holds, never 0
+  bool namespaces_changed_ = false;
   std::set<ObjectName> checked_;
   bool checked_changed_ = false;
   using Place = std::pair<Transport, SocketAddress>;

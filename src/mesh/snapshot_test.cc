@@ -114,6 +114,22 @@ TEST(SnapshotTest, doors_change_only_when_a_service_asks_for_others) {
   EXPECT_EQ(builder.build()->doors()->front().service.name, "a");
 }
 
+TEST(SnapshotTest, a_namespace_is_there_as_long_as_something_is_in_it) {
+  SnapshotBuilder builder;
+  EXPECT_FALSE(builder.build()->has_namespace("default"));
+  builder.put(testing::service("world", "10.96.0.7", {}));
+  builder.put(testing::service("world", "10.96.0.8", {}));
+  builder.put(testing::workload("world-1", "10.244.0.1"));
+  builder.put(testing::workload("world-1", "10.244.0.2"));
+  const SnapshotPtr both = builder.build();
+  builder.remove_service({"default", "world"});
+  EXPECT_TRUE(builder.build()->has_namespace("default"));
+  builder.remove_workload({"default", "world-1"});
+  builder.remove_workload({"default", "world-1"});
+  EXPECT_FALSE(builder.build()->has_namespace("default"));
+  EXPECT_TRUE(both->has_namespace("default"));
+}
+
 TEST(SnapshotTest, state_of_endpoints_that_left_is_not_kept) {
   SnapshotBuilder builder;
   builder.put(testing::service("world", "10.96.0.7", {{"10.244.0.1:80"}}));

@@ -64,6 +64,9 @@ def test_names_of_services_are_answered_for_the_host(proxy):
     assert ask(proxy, world, AAAA) == (NO_ERROR, 0)
     assert ask(proxy, f"_web._tcp.{world}", SRV) == (NO_ERROR, 1)
     assert ask(proxy, "nobody.default.svc.cluster.local") == (NAME_ERROR, 0)
+    assert ask(proxy, "nope.nosuchns.svc.cluster.local") == (NAME_ERROR, 0)
+    assert ask(proxy, "nosuchns.svc.cluster.local") == (NAME_ERROR, 0)
+    assert ask(proxy, "default.svc.cluster.local") == (NO_ERROR, 0)
     assert ask(proxy, world, ANY) == (REFUSED, 0)
 
 
