@@ -64,8 +64,12 @@ DnsMessage spelled_as(DnsMessage message, std::string_view name) {
 
 }  // namespace
 
-rt::Task<Result<DnsMessage>> Cache::ask(codec::DnsQuestion question) {
-  const Key key(to_lower(question.name), question.type);
+rt::Task<Result<DnsMessage>> Cache::ask(Inquiry inquiry) {
+  const codec::DnsQuestion& question = inquiry.question;
+  const Key key{.name = to_lower(question.name),
+                .type = question.type,
+                .dnssec_ok = inquiry.dnssec_ok,
+                .checking_disabled = inquiry.checking_disabled};
   Entry* const entry = find(key);
   if (entry != nullptr) {
     if (auto kept = fresh(*entry)) {
@@ -128,7 +132,9 @@ std::shared_ptr<Cache::Fetch> Cache::fetch(const Key& key) {
 
 // Goes on whoever asked: the answer is kept for the next one.
 rt::Task<void> Cache::run(Key key, std::shared_ptr<Fetch> fetch) {
-  fetch->outcome = co_await forwarder_.ask({.name = key.first, .type = key.second});
+  fetch->outcome = co_await forwarder_.ask({.question = {.name = key.name, .type = key.type},
+                                            .dnssec_ok = key.dnssec_ok,
+                                            .checking_disabled = key.checking_disabled});
   store(key, fetch->outcome);
   under_way_.erase(key);
   fetch->done.set();

@@ -10,12 +10,12 @@
 #include "dns/forwarder.h"
 #include "rt/scope.h"
 
+#include <compare>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 
 namespace tulle::dns {
 
@@ -39,12 +39,19 @@ class Cache final {
 
   // As Forwarder::ask(). The TTLs are what is left of them; records of the asked name have its
   // spelling.
-  rt::Task<Result<codec::DnsMessage>> ask(codec::DnsQuestion question);
+  rt::Task<Result<codec::DnsMessage>> ask(Inquiry inquiry);
 
   std::size_t size() const { return entries_.size(); }
 
  private:
-  using Key = std::pair<std::string, codec::DnsType>;  // the name in lower case
+  // Answers to different flags are kept apart: what was not validated is not for who relies on it.
+  struct Key {
+    std::string name;  // in lower case
+    codec::DnsType type = codec::DnsType::a;
+    bool dnssec_ok = false;
+    bool checking_disabled = false;
+    auto operator<=>(const Key&) const = default;
+  };
   struct Entry {
     Key key;
     std::optional<codec::DnsMessage> message = {};  // none: only failures so far

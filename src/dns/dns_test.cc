@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 constexpr SocketAddress kServer{.ip = IpAddress::v4(10, 96, 0, 10), .port = 53};
 constexpr SocketAddress kResolver{.ip = IpAddress::v4(127, 0, 0, 53), .port = 53};
 
+constexpr auto kRrsig = static_cast<codec::DnsType>(46);
 constexpr SocketAddress kCorpResolver{.ip = IpAddress::v4(127, 0, 0, 54), .port = 53};
 const StubDomain kCorp{.domain = "corp.example", .resolvers = {kCorpResolver}};
 
@@ -143,6 +144,7 @@ class Resolver final {
   std::vector<std::string> asked;  // in lower case
   std::vector<std::string> asked_by_tcp;
   std::set<std::string> spellings;
+  std::vector<std::string> flags;  // of the questions: "", "DO", "CD", "DO CD"; never AD
 
  private:
   codec::DnsMessage answer(const codec::DnsMessage& query) {
@@ -153,10 +155,17 @@ class Resolver final {
     for (char& c : lower) c = static_cast<char>(std::tolower(c));
     if (lower_case) name = lower;
     answer.rcode = rcode;
+    note_flags(query);
+    const bool dnssec_ok = query.edns && query.edns->dnssec_ok;
+    answer.authentic_data = dnssec_ok && !query.checking_disabled;
     for (std::size_t i = 0; i < addresses; ++i) {
       const codec::DnsA address{{192, 0, 2, static_cast<std::uint8_t>(i + 1)}};
       answer.answers.push_back(
           {.name = name, .type = codec::DnsType::a, .ttl_s = ttl_s, .data = address});
+    }
+    if (dnssec_ok) {
+      answer.answers.push_back(
+          {.name = name, .type = kRrsig, .ttl_s = ttl_s, .data = codec::DnsRaw{"signed"}});
     }
     if (addresses == 0) {
       codec::DnsSoa soa{.primary = "ns.example", .mailbox = "me.example", .minimum_s = ttl_s};
@@ -164,6 +173,12 @@ class Resolver final {
           {.name = "example", .type = codec::DnsType::soa, .ttl_s = 3600, .data = soa});
     }
     return answer;
+  }
+  void note_flags(const codec::DnsMessage& query) {
+    std::string text = query.edns && query.edns->dnssec_ok ? "DO" : "";
+    if (query.checking_disabled) text += text.empty() ? "CD" : " CD";
+    if (query.authentic_data) text += " AD";
+    flags.push_back(std::move(text));
   }
   static std::string lower_name(const codec::DnsMessage& query) {
     std::string name = query.questions[0].name;
@@ -309,6 +324,46 @@ TEST_F(DnsForwardTest, that_there_is_nothing_is_kept_as_long_as_the_zone_says) {
   }
 }
 
+TEST_F(DnsForwardTest,
+       what_proves_an_answer_is_asked_for_and_kept_as_the_flags_of_the_question_say) {
+  struct Row {
+    bool dnssec_ok;
+    bool checking_disabled;
+    std::string_view forwarded;
+  };
+  const Row rows[] = {
+      {false, false, ""}, {true, false, "DO"}, {false, true, "CD"}, {true, true, "DO CD"}};
+  for (int round = 0; round < 2; ++round) {
+    for (const Row& row : rows) {
+      auto query = question("example.com", codec::DnsType::a);
+      query.edns = {.dnssec_ok = row.dnssec_ok};
+      query.checking_disabled = row.checking_disabled;
+      query.authentic_data = true;  // RFC 6840 §5.7: wants to know
+      const auto answer = answer_to(fixture, query);
+      EXPECT_EQ(answer.answers.size(), row.dnssec_ok ? 2U : 1U) << row.forwarded;
+      EXPECT_EQ(answer.checking_disabled, row.checking_disabled);
+      ASSERT_TRUE(answer.edns);
+      EXPECT_EQ(answer.edns->dnssec_ok, row.dnssec_ok) << "RFC 3225 §3";
+      EXPECT_FALSE(answer.authentic_data) << "nothing was validated here";
+    }
+  }
+  EXPECT_EQ(resolver.flags, (std::vector<std::string>{"", "DO", "CD", "DO CD"})) << "each once";
+}
+
+TEST(DnsServer, what_is_the_clusters_is_answered_alike_whatever_is_asked_of_signatures) {
+  Fixture fixture;
+  auto query = question("world", codec::DnsType::a);
+  query.edns = {.dnssec_ok = true};
+  query.checking_disabled = true;
+  const auto answer = answer_to(fixture, query);
+  EXPECT_EQ(answer.answers.size(), 1U);
+  EXPECT_TRUE(answer.authoritative);
+  EXPECT_TRUE(answer.checking_disabled);
+  EXPECT_FALSE(answer.authentic_data);
+  ASSERT_TRUE(answer.edns);
+  EXPECT_TRUE(answer.edns->dnssec_ok);
+}
+
 TEST_F(DnsForwardTest, what_may_not_be_kept_is_not) {
   resolver.ttl_s = 0;
   ask_a("example.com");
@@ -375,7 +430,8 @@ TEST(DnsCache, holds_no_more_than_it_may) {
   Forwarder forwarder(fixture.loop, fixture.network, Random(1), {.resolvers = {kResolver}});
   Cache cache(fixture.loop, forwarder, {.entries_max = 10});
   const auto ask_for = [&](int i) {
-    const auto answer = fixture.loop.run(cache.ask({.name = "h" + std::to_string(i) + ".example"}));
+    const auto answer =
+        fixture.loop.run(cache.ask({.question = {.name = "h" + std::to_string(i) + ".example"}}));
     EXPECT_TRUE(answer);
   };
   for (int i = 0; i < 50; ++i) {

@@ -52,15 +52,16 @@ const std::vector<SocketAddress>& Forwarder::resolvers_for(std::string_view name
   return longest != nullptr ? longest->resolvers : options_.resolvers;
 }
 
-rt::Task<Result<codec::DnsMessage>> Forwarder::ask(codec::DnsQuestion question) {
+rt::Task<Result<codec::DnsMessage>> Forwarder::ask(Inquiry inquiry) {
   if (in_flight_ >= options_.in_flight_max) {
     co_return fail(Code::exhausted, "too many questions are under way");
   }
   const Count counted(in_flight_);
   codec::DnsMessage query;
   query.recursion_desired = true;
-  query.questions.push_back(std::move(question));
-  query.edns.emplace();
+  query.checking_disabled = inquiry.checking_disabled;
+  query.questions.push_back(std::move(inquiry.question));
+  query.edns = {.dnssec_ok = inquiry.dnssec_ok};
   Error last = fail(Code::unavailable, "the host has no resolver");
   for (std::size_t round = 0; round < options_.rounds; ++round) {
     for (const SocketAddress& resolver : resolvers_for(query.questions[0].name)) {

@@ -18,6 +18,14 @@ struct StubDomain {
   std::vector<SocketAddress> resolvers = {};
 };
 
+// What is asked of a resolver: whatever changes its answer. What a resolver that validates says of
+// bogus data, and the signatures, depend on the two flags (RFC 4035 §3.2, RFC 6840 §5.9).
+struct Inquiry {
+  codec::DnsQuestion question = {};
+  bool dnssec_ok = false;          // DO: with the records that prove the answer
+  bool checking_disabled = false;  // CD: who asks validates
+};
+
 struct ForwarderOptions {
   std::vector<SocketAddress> resolvers = {};   // asked in this order
   std::vector<StubDomain> stub_domains = {};   // of several that hold a name the longest counts
@@ -37,7 +45,7 @@ class Forwarder final {
   // question goes out under a random id and with random capitals from a socket of its own, and only
   // an answer to it counts (RFC 5452; draft-vixie-dnsext-dns0x20). Whatever is no answer to a
   // question (SERVFAIL, REFUSED, …) sends it to the next resolver.
-  rt::Task<Result<codec::DnsMessage>> ask(codec::DnsQuestion question);
+  rt::Task<Result<codec::DnsMessage>> ask(Inquiry inquiry);
 
  private:
   const std::vector<SocketAddress>& resolvers_for(std::string_view name) const;

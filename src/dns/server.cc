@@ -218,9 +218,11 @@ rt::Task<codec::DnsMessage> Server::resolve(const Attached& attached, codec::Dns
       response.rcode = codec::DnsRcode::name_error;
       break;
     case mesh::DnsOutcome::forward: {
-      codec::DnsQuestion onward = question;
-      onward.name = own.forward_name;
-      auto forwarded = co_await cache_.ask(std::move(onward));
+      Inquiry inquiry{.question = question,
+                      .dnssec_ok = response.edns && response.edns->dnssec_ok,
+                      .checking_disabled = response.checking_disabled};
+      inquiry.question.name = own.forward_name;
+      auto forwarded = co_await cache_.ask(std::move(inquiry));
       if (!forwarded) {
         response.rcode = codec::DnsRcode::server_failure;
         break;

@@ -1,5 +1,10 @@
 // The DNS server of the pods: a UDP and a TCP socket inside each pod's network, answered from the
 // Snapshot (mesh/dns_records.h); what is not the mesh's goes to the host's resolvers.
+//
+// Of DNSSEC it is no validator: the cluster's zone is not signed, and of what others sign, the
+// records and DO and CD of the question pass through, so that who asks can validate. AD is never
+// set, for nothing here was validated (RFC 4035 §3.2.3), and the way to the resolver is not
+// secured.
 #pragma once
 
 #include "dns/cache.h"
