@@ -16,11 +16,12 @@ namespace {
 constexpr std::size_t kGapsMax = 64;
 
 // RFC 9113 §8.2.2: fields of a connection, which an HTTP/2 message must not have. Nor does it need
-// Expect: a body waits for nothing but the stream's window.
+// Expect: a body waits for nothing but the stream's window. A WebSocket has no key there (RFC 8441
+// §5).
 bool is_connection_field(std::string_view name) {
-  static constexpr auto names =
-      std::to_array<std::string_view>({"connection", "keep-alive", "proxy-connection",
-                                       "transfer-encoding", "upgrade", "host", "te", "expect"});
+  static constexpr auto names = std::to_array<std::string_view>(
+      {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "host", "te",
+       "expect", "sec-websocket-key", "sec-websocket-accept"});
   return std::ranges::any_of(names, [&](auto each) { return equals_ignoring_case(each, name); });
 }
 
@@ -29,7 +30,7 @@ class NameValues final {
  public:
   explicit NameValues(const Headers& headers) {
     lower_.reserve(headers.byte_size());
-    values_.reserve(headers.size() + 4);
+    values_.reserve(headers.size() + 6);
   }
   void add(std::string_view name, std::string_view value) {
     values_.push_back({.name = bytes(name),
@@ -128,6 +129,8 @@ struct Http2Session::Callbacks {
       fields.authority = value;
     } else if (name == ":path") {
       fields.path = value;
+    } else if (name == ":protocol") {
+      fields.protocol = value;
     } else if (name == ":status") {
       fields.status = static_cast<int>(parse_content_length(value).value_or(0));
     } else if (is_token(name)) {
@@ -146,6 +149,11 @@ struct Http2Session::Callbacks {
       case NGHTTP2_HEADERS: session.on_header_block(frame->hd.stream_id, end); break;
       case NGHTTP2_DATA:
         if (end) session.events_.on_end(stream);
+        break;
+      case NGHTTP2_SETTINGS:
+        if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) break;
+        session.peer_settings_came_ = true;
+        session.events_.on_settings();
         break;
       case NGHTTP2_GOAWAY: session.peer_going_away_ = true; break;
       default: break;
@@ -213,6 +221,7 @@ Http2Session::Http2Session(Role role, const Http2Limits& limits, Http2Events& ev
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.header_bytes_max)}};
   if (role == Role::server) {
     settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.concurrent_streams_max});
+    if (limits.websockets) settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});
   } else {
     settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   }
@@ -247,13 +256,15 @@ bool Http2Session::finished() const {
 
 Result<std::int32_t> Http2Session::request(const RequestHead& head, bool has_body) {
   NameValues values(head.headers);
-  values.add(":method", head.method);
+  const bool websocket = is_websocket_handshake(head);
+  values.add(":method", websocket ? std::string_view("CONNECT") : head.method);
+  if (websocket) values.add(":protocol", "websocket");
   values.add(":scheme", "http");
   values.add(":authority", head.headers.get("host").value_or(""));
   values.add(":path", head.target);
   values.add_all(head.headers);
   values.add("te", "trailers");
-  const DataProvider provider(events_, has_body);
+  const DataProvider provider(events_, has_body || websocket);
   const std::int32_t stream = nghttp2_submit_request(session_, nullptr, values.data(),
                                                      values.size(), provider.get(), nullptr);
   if (stream > 0) return stream;
@@ -302,6 +313,17 @@ std::uint32_t Http2Session::peer_concurrent_streams_max() const {
   return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
+std::optional<bool> Http2Session::peer_takes_websockets() const {
+  if (!peer_settings_came_) return std::nullopt;
+  return nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+         1;
+}
+
+bool is_websocket_handshake(const RequestHead& head) {
+  return head.method == "GET" && is_upgrade(head) && head.headers.count("upgrade") == 1 &&
+         equals_ignoring_case(trim(*head.headers.get("upgrade")), "websocket");
+}
+
 namespace {
 
 Result<void> check_target(const Http2Fields& fields) {
@@ -329,6 +351,8 @@ void join_cookies(Headers& headers) {
 }  // namespace
 
 Result<RequestHead> http1_head(Http2Fields& fields) {
+  const bool websocket =
+      fields.method == "CONNECT" && equals_ignoring_case(fields.protocol, "websocket");
   if (!is_token(fields.method)) return fail(Code::malformed, "bad_method");
   TRY_VOID(check_target(fields));
   const auto host = fields.headers.get("host");
@@ -338,6 +362,13 @@ Result<RequestHead> http1_head(Http2Fields& fields) {
   if (fields.headers.count("host") > 1) return fail(Code::malformed, "duplicate_host");
   if (!host && !fields.authority.empty()) fields.headers.append("host", fields.authority);
   join_cookies(fields.headers);
+  if (websocket) {
+    fields.method = "GET";
+    fields.headers.remove("content-length");  // there is no body, but a tunnel
+    fields.headers.remove("sec-websocket-key");
+    fields.headers.append("connection", "upgrade");
+    fields.headers.append("upgrade", "websocket");
+  }
   return RequestHead{.method = std::move(fields.method),
                      .target = std::move(fields.path),
                      .headers = std::move(fields.headers)};

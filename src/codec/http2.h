@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,7 @@ struct Http2Limits {
   std::uint32_t connection_window_bytes = 1024 * 1024;  // and of all
   std::size_t header_bytes_max = 64 * 1024;             // names and values
   std::size_t fields_max = 128;
+  bool websockets = false;  // server: says that it takes them (SETTINGS_ENABLE_CONNECT_PROTOCOL)
 };
 
 // A request's or response's fields, or trailers. Pseudo-header fields are apart and empty where
@@ -49,6 +51,7 @@ struct Http2Fields {
   std::string scheme = {};
   std::string authority = {};
   std::string path = {};
+  std::string protocol = {};  // of an extended CONNECT (RFC 8441)
   int status = 0;
   Headers headers = {};
   bool too_large = false;  // Http2Limits were exceeded; what came after is missing
@@ -74,6 +77,8 @@ class Http2Events {
   virtual void on_end(std::int32_t stream) = 0;
   // The stream is over, with an error code of RFC 9113 §7.
   virtual void on_closed(std::int32_t stream, std::uint32_t error) = 0;
+  // SETTINGS have come.
+  virtual void on_settings() = 0;
   virtual Http2Piece on_pull(std::int32_t stream, std::span<char> buffer) = 0;
 
  protected:
@@ -99,7 +104,9 @@ class Http2Session final {
   bool finished() const;
 
   // Client: opens a stream. Code::exhausted when there can be no more on this connection. Fields of
-  // the head that HTTP/2 does not have are left out; Host becomes :authority.
+  // the head that HTTP/2 does not have are left out; Host becomes :authority. The handshake of a
+  // WebSocket becomes an extended CONNECT: its stream has a body both ways then, whatever
+  // `has_body` says. REQUIRES for that: peer_takes_websockets().
   Result<std::int32_t> request(const RequestHead& head, bool has_body);
   // Server. An interim response may come before.
   void respond(std::int32_t stream, const ResponseHead& head, bool has_body);
@@ -115,6 +122,8 @@ class Http2Session final {
 
   // How many streams the peer lets us have at a time.
   std::uint32_t peer_concurrent_streams_max() const;
+  // Client: whether the server takes WebSockets; nothing as long as it has not said.
+  std::optional<bool> peer_takes_websockets() const;
   // Whether the peer sent GOAWAY.
   bool peer_going_away() const { return peer_going_away_; }
 
@@ -130,6 +139,7 @@ class Http2Session final {
   Http2Fields fields_;  // of the header block under way: there is one at a time
   std::size_t field_bytes_ = 0;
   bool peer_going_away_ = false;
+  bool peer_settings_came_ = false;
   // Server: numbers that the client passed over, which it may not come back to (RFC 9113 §5.1.1).
   struct Gap {
     std::int32_t first;
@@ -139,7 +149,11 @@ class Http2Session final {
   std::vector<Gap> gaps_;  // the newest kGapsMax
 };
 
-// The request as HTTP/1.1 knows it: :authority is Host, cookie fields are one (RFC 9113 §8.2.3).
+// Whether it is the handshake of a WebSocket (RFC 6455) and asks for nothing else.
+bool is_websocket_handshake(const RequestHead& head);
+
+// The request as HTTP/1.1 knows it: :authority is Host, cookie fields are one (RFC 9113 §8.2.3). An
+// extended CONNECT to "websocket" is a handshake without a key (RFC 8441 §5).
 // Code::malformed for what nghttp2 lets pass: Host beside another :authority, a target with
 // characters or of a form that it may not have.
 Result<RequestHead> http1_head(Http2Fields& fields);

@@ -14,7 +14,8 @@ namespace {
 // Answers every request, and writes down what it is told.
 class Peer final : public Http2Events {
  public:
-  explicit Peer(Http2Session::Role role) : session_(role, {}, *this), role_(role) {
+  explicit Peer(Http2Session::Role role)
+      : session_(role, {.websockets = true}, *this), role_(role) {
     if (role == Http2Session::Role::client) {
       const RequestHead head{.method = "GET", .target = "/", .headers = {{"host", "test"}}};
       CHECK(session_.request(head, false).has_value());
@@ -56,6 +57,7 @@ class Peer final : public Http2Events {
     note(stream, "closed");
     erred_ = erred_ || error != 0;
   }
+  void on_settings() override { static_cast<void>(session_.peer_takes_websockets()); }
   Http2Piece on_pull(std::int32_t, std::span<char> buffer) override {
     const std::size_t size = std::min<std::size_t>(buffer.size(), 5);
     std::fill_n(buffer.begin(), size, 'x');

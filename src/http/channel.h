@@ -56,8 +56,15 @@ class Channel {
   virtual rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
                                               ExchangeOptions options) = 0;
 
-  // After a 101, or 2xx to CONNECT: the raw stream, bytes that were read already first.
+  // Whether the handshake of a WebSocket may be sent. Over HTTP/2 the server says so (RFC 8441),
+  // which is waited for until `deadline`.
+  virtual rt::Task<bool> takes_websocket(Instant deadline) = 0;
+
+  // After a 101, or 2xx to CONNECT: the raw stream, bytes that were read already first. Over HTTP/2
+  // it ends with the channel.
   virtual std::unique_ptr<net::Stream> take_stream() = 0;
+  // Until what was written to that stream, and its end, is on its way or cannot be.
+  virtual rt::Task<void> stream_sent() = 0;
 
   // About the exchange in hand or the last one.
   virtual bool reused() const = 0;  // there was one before: the server may have been closing it

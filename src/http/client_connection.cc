@@ -157,6 +157,11 @@ std::unique_ptr<net::Stream> ClientConnection::take_stream() {
                          std::move(state_->stream));
 }
 
+rt::Task<bool> ClientConnection::takes_websocket(Instant) { co_return true; }
+
+// The stream was given away: its owner sees to that.
+rt::Task<void> ClientConnection::stream_sent() { co_return; }
+
 rt::Task<Result<Response>> ClientConnection::exchange(const codec::RequestHead& head, Body* body,
                                                       ExchangeOptions options) {
   State& self = *state_;

@@ -33,7 +33,9 @@ class ClientConnection final : public Channel {
   rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body = nullptr) {
     return exchange(head, body, ExchangeOptions{});
   }
+  rt::Task<bool> takes_websocket(Instant deadline) override;
   std::unique_ptr<net::Stream> take_stream() override;
+  rt::Task<void> stream_sent() override;
 
   // Whether another exchange may begin: none did yet, or the last one ended completely and neither
   // side asked to close.

@@ -1,7 +1,9 @@
 #include "http/http2_client.h"
 
 #include "base/check.h"
+#include "codec/websocket.h"
 #include "http/http2_io.h"
+#include "http/http2_tunnel.h"
 #include "http/timed_io.h"
 
 #include <algorithm>
@@ -13,6 +15,8 @@ namespace tulle::http {
 namespace {
 
 class ClientStream;
+
+constexpr int kSwitchingProtocols = 101;
 
 }  // namespace
 
@@ -42,6 +46,7 @@ class Http2Connection final : public codec::Http2Events {
   void on_trailers(std::int32_t id, codec::Headers& trailers) override;
   void on_end(std::int32_t id) override;
   void on_closed(std::int32_t id, std::uint32_t error) override;
+  void on_settings() override { settings_.wake_all(loop_); }
   codec::Http2Piece on_pull(std::int32_t id, std::span<char> buffer) override;
 
  private:
@@ -64,12 +69,13 @@ class Http2Connection final : public codec::Http2Events {
   std::size_t channels_ = 0;
   Instant idle_since_ = loop_.now();
   std::unordered_map<std::int32_t, ClientStream*> streams_;
-  rt::Scope reading_;  // last: it uses all of the above
+  rt::WaitList settings_;  // of the server, or the end of the connection
+  rt::Scope reading_;      // last: it uses all of the above
 };
 
 namespace {
 
-class ClientStream final : public Channel {
+class ClientStream final : public Channel, public Http2TunnelSide {
  public:
   explicit ClientStream(std::shared_ptr<Http2Connection> connection)
       : connection_(std::move(connection)),
@@ -85,7 +91,9 @@ class ClientStream final : public Channel {
 
   rt::Task<Result<Response>> exchange(const codec::RequestHead& head, Body* body,
                                       ExchangeOptions options) override;
-  std::unique_ptr<net::Stream> take_stream() override { return nullptr; }
+  rt::Task<bool> takes_websocket(Instant deadline) override;
+  std::unique_ptr<net::Stream> take_stream() override;
+  rt::Task<void> stream_sent() override;
   bool reused() const override { return reused_; }
   bool response_started() const override { return response_started_; }
   RequestProgress request_progress() const override;
@@ -117,6 +125,18 @@ class ClientStream final : public Channel {
 
   rt::Task<void> send(Body& source);
   void reset(codec::Http2Error error);
+  void answer_handshake();
+
+  void used(std::size_t bytes) override {
+    connection_->session_.consume(id_, bytes);
+    connection_->io_.kick();
+  }
+  void push() override {
+    connection_->session_.resume(id_);
+    connection_->io_.kick();
+  }
+  bool closed() const override { return closed_; }
+  void tunnel_left() override { tunnel_ = nullptr; }
 
   const std::shared_ptr<Http2Connection> connection_;
   const bool reused_;
@@ -134,11 +154,15 @@ class ClientStream final : public Channel {
   InterimSink* interim_ = nullptr;  // until the head has come
   std::size_t interim_count_ = 0;
   rt::WaitList head_or_end_;
-  rt::Scope sender_;  // last: what it runs uses all of the above
+  std::string websocket_accept_;   // what the handshake is to be answered with
+  bool wants_tunnel_ = false;      // an extended CONNECT was sent
+  Http2Tunnel* tunnel_ = nullptr;  // as long as somebody has it
+  rt::Scope sender_;               // last: what it runs uses all of the above
 };
 
 ClientStream::~ClientStream() {
   Http2Connection& connection = *connection_;
+  if (tunnel_ != nullptr) tunnel_->detach();
   if (id_ != 0) {
     connection.streams_.erase(id_);
     const std::size_t unused = incoming_.take_unused();
@@ -165,13 +189,18 @@ rt::Task<Result<Response>> ClientStream::exchange(const codec::RequestHead& head
                                                   ExchangeOptions options) {
   CHECK(id_ == 0);
   if (connection_->broken_) co_return fail(Code::closed, "the connection was closed");
+  wants_tunnel_ = codec::is_websocket_handshake(head);
+  if (wants_tunnel_) {
+    const auto key = head.headers.get("sec-websocket-key").value_or("");
+    websocket_accept_ = codec::websocket_accept_key(key).value_or("");
+  }
   const bool has_body = body != nullptr && body->length() != 0U;
   CO_TRY(id_, connection_->session_.request(head, has_body));
   connection_->streams_[id_] = this;
   interim_ = options.interim;
   if (has_body) {
     sender_.spawn(send(*body));
-  } else {
+  } else if (!wants_tunnel_) {
     outgoing_.skip();
   }
   connection_->io_.kick();
@@ -223,8 +252,47 @@ void ClientStream::take_head(codec::Http2Fields& fields, bool end) {
     length_ = 0;
     incoming_.end();
   }
+  if (wants_tunnel_) answer_handshake();
   has_head_ = true;
   head_or_end_.wake_all(connection_->loop_);
+}
+
+// As HTTP/1.1 says it (RFC 8441 §5). Where the answer is another one there is no tunnel.
+void ClientStream::answer_handshake() {
+  if (head_.status < 200 || head_.status >= 300) {
+    outgoing_.end(nullptr);
+    return push();
+  }
+  head_.status = kSwitchingProtocols;
+  head_.headers.append("connection", "upgrade");
+  head_.headers.append("upgrade", "websocket");
+  if (!websocket_accept_.empty()) {
+    head_.headers.append("sec-websocket-accept", websocket_accept_);
+  }
+}
+
+rt::Task<bool> ClientStream::takes_websocket(Instant deadline) {
+  for (;;) {
+    if (connection_->broken_) co_return false;
+    if (const auto takes = connection_->session_.peer_takes_websockets()) co_return *takes;
+    if (!co_await TimedWait(connection_->loop_, connection_->settings_, deadline)) co_return false;
+  }
+}
+
+std::unique_ptr<net::Stream> ClientStream::take_stream() {
+  CHECK(head_.status == kSwitchingProtocols && tunnel_ == nullptr);
+  const net::Stream& stream = connection_->io_.stream();
+  auto tunnel = std::make_unique<Http2Tunnel>(
+      connection_->loop_, incoming_, outgoing_, *this,
+      Http2Tunnel::Addresses{.local = stream.local_address(), .peer = stream.peer_address()});
+  tunnel_ = tunnel.get();
+  return tunnel;
+}
+
+rt::Task<void> ClientStream::stream_sent() {
+  while (!closed_ && outgoing_.ending() && !outgoing_.end_taken()) {
+    co_await rt::wait_on(outgoing_.progress());
+  }
 }
 
 void ClientStream::take_interim(codec::Http2Fields& fields) {
@@ -241,6 +309,8 @@ void ClientStream::close(std::uint32_t error) {
   refused_ = error == static_cast<std::uint32_t>(codec::Http2Error::refused_stream);
   // What is left of the request then is wanted by nobody.
   sender_.cancel();
+  outgoing_.clear();
+  outgoing_.progress().wake_all(connection_->loop_);
   if (incoming_.ended()) return;
   break_off({.code = Code::reset,
              .message = refused_ ? "the server refused the stream"
@@ -263,10 +333,12 @@ rt::Task<void> Http2Connection::read() {
   broken_ = true;
   for (const auto& [id, stream] : streams_) {
     stream->closed_ = true;
+    stream->outgoing_.progress().wake_all(loop_);
     if (!stream->incoming_.ended()) {
       stream->break_off({.code = Code::closed, .message = "the connection was closed"});
     }
   }
+  settings_.wake_all(loop_);
   session_.go_away(codec::Http2Error::none);
   co_await io_.close(std::chrono::seconds(1));
 }
@@ -274,7 +346,8 @@ rt::Task<void> Http2Connection::read() {
 void Http2Connection::on_head(std::int32_t id, codec::Http2Fields& fields, bool end) {
   ClientStream* const stream = find(id);
   if (stream == nullptr) return;
-  if (!fields.too_large && fields.status != 101) return stream->take_head(fields, end);
+  if (!fields.too_large && fields.status != kSwitchingProtocols)
+    return stream->take_head(fields, end);
   stream->break_off({.code = Code::malformed,
                      .message = fields.too_large ? "head_too_large" : "HTTP/2 has no upgrade"});
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace tulle::http {
 
@@ -116,9 +117,25 @@ rt::Task<Result<std::string_view>> Http2Incoming::read(Duration patience,
   co_return std::string_view();
 }
 
+std::size_t Http2Incoming::take(std::span<char> buffer) {
+  std::size_t taken = 0;
+  while (!pieces_.empty() && taken < buffer.size()) {
+    const std::string_view rest = std::string_view(pieces_.front()).substr(front_taken_);
+    const std::size_t size = std::min(rest.size(), buffer.size() - taken);
+    std::memcpy(buffer.data() + taken, rest.data(), size);
+    taken += size;
+    front_taken_ += size;
+    if (size < rest.size()) break;
+    pieces_.pop_front();
+    front_taken_ = 0;
+  }
+  return taken;
+}
+
 std::size_t Http2Incoming::take_unused() {
   std::size_t bytes = 0;
   for (const std::string& piece : pieces_) bytes += piece.size();
+  bytes -= std::exchange(front_taken_, 0);
   pieces_.clear();
   front_given_ = false;
   return bytes;
@@ -130,6 +147,17 @@ void Http2Outgoing::offer(std::span<const std::string_view> pieces) {
   for (const std::string_view piece : pieces) {
     if (!piece.empty()) pieces_.push_back(piece);
   }
+}
+
+std::size_t Http2Outgoing::offer_copy(std::span<const std::string_view> pieces,
+                                      std::size_t bytes_max) {
+  copy_.clear();
+  for (const std::string_view piece : pieces) {
+    copy_.append(piece.substr(0, bytes_max - copy_.size()));
+  }
+  const std::string_view whole = copy_;
+  offer(std::span(&whole, 1));
+  return whole.size();
 }
 
 void Http2Outgoing::end(const codec::Headers* trailers) {
@@ -145,6 +173,7 @@ void Http2Outgoing::skip() {
 void Http2Outgoing::clear() {
   pieces_.clear();
   next_ = 0;
+  copy_ = {};
 }
 
 codec::Http2Piece Http2Outgoing::pull(std::span<char> buffer) {
@@ -158,6 +187,7 @@ codec::Http2Piece Http2Outgoing::pull(std::span<char> buffer) {
     if (piece.empty()) ++next_;
   }
   bytes_taken_ += result.size;
+  if (empty()) clear();
   if (empty() && ends_) {
     end_taken_ = result.end = true;
     result.trailers = &trailers_;

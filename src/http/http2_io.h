@@ -35,6 +35,8 @@ class Http2Io final {
   // There may be something to send. Sends it beside what goes on.
   void kick();
 
+  const net::Stream& stream() const { return *stream_; }
+
   // Sends what there is left, for at most `patience`, and ends our direction.
   rt::Task<void> close(Duration patience);
 
@@ -68,17 +70,23 @@ class Http2Incoming final {
 
   // As Body::read(). `used` is told how many bytes of earlier pieces are used up.
   rt::Task<Result<std::string_view>> read(Duration patience, std::function<void(std::size_t)> used);
+  // Without waiting: copies what is there, as far as it fits. Not beside read().
+  std::size_t take(std::span<char> buffer);
   // Bytes that were given to nobody or are not used up, for the windows.
   std::size_t take_unused();
 
+  bool available() const { return !pieces_.empty(); }
   bool ended() const { return ended_; }
   bool failed() const { return error_.has_value(); }
   const Error& error() const { return *error_; }
   const codec::Headers* trailers() const { return trailers_.empty() ? nullptr : &trailers_; }
+  // Woken whenever there is something new.
+  rt::WaitList& arrived() { return arrived_; }
 
  private:
   rt::Loop& loop_;
   std::deque<std::string> pieces_;
+  std::size_t front_taken_ = 0;  // by take(), of the first piece
   bool front_given_ = false;
   bool ended_ = false;
   std::optional<Error> error_;
@@ -93,6 +101,8 @@ class Http2Outgoing final {
 
   // REQUIRES: empty(). The views must stay until it is empty, or clear() was called.
   void offer(std::span<const std::string_view> pieces);
+  // The same of a copy of at most `bytes_max`; how many bytes those are.
+  std::size_t offer_copy(std::span<const std::string_view> pieces, std::size_t bytes_max);
   // The message has no body: what was offered is dropped, and the end counts as taken.
   void skip();
   // After what was offered the body ends.
@@ -102,6 +112,7 @@ class Http2Outgoing final {
   codec::Http2Piece pull(std::span<char> buffer);
 
   bool empty() const { return next_ == pieces_.size(); }
+  bool ending() const { return ends_; }  // end() was called
   bool end_taken() const { return end_taken_; }
   std::uint64_t bytes_taken() const { return bytes_taken_; }
   // Woken whenever something was pulled.
@@ -111,6 +122,7 @@ class Http2Outgoing final {
   rt::Loop& loop_;
   std::vector<std::string_view> pieces_;
   std::size_t next_ = 0;
+  std::string copy_;  // that pieces_ are of, if any
   bool ends_ = false;
   bool end_taken_ = false;
   codec::Headers trailers_;

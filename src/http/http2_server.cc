@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "http/date.h"
 #include "http/http2_io.h"
+#include "http/http2_tunnel.h"
 #include "http/server_connection.h"
 #include "http/timed_io.h"
 
@@ -16,8 +17,14 @@ namespace {
 codec::Http2Limits limits_of(const ServerOptions& options) {
   return {.concurrent_streams_max = options.concurrent_streams_max,
           .header_bytes_max = options.head_limits.head_bytes_max,
-          .fields_max = options.head_limits.fields_max};
+          .fields_max = options.head_limits.fields_max,
+          .websockets = options.websockets_over_http2};
 }
+
+constexpr int kSwitchingProtocols = 101;
+constexpr int kOk = 200;  // the same of an extended CONNECT
+
+rt::Task<Result<std::string_view>> no_body() { co_return std::string_view(); }
 
 }  // namespace
 
@@ -47,6 +54,7 @@ class Http2ServerConnection final : public codec::Http2Events {
   void on_trailers(std::int32_t id, codec::Headers& trailers) override;
   void on_end(std::int32_t id) override;
   void on_closed(std::int32_t id, std::uint32_t error) override;
+  void on_settings() override {}
   codec::Http2Piece on_pull(std::int32_t id, std::span<char> buffer) override;
 
  private:
@@ -68,6 +76,7 @@ class Http2ServerConnection final : public codec::Http2Events {
   void begin_drain();
   rt::Task<void> run(Stream& stream);
   rt::Task<void> finish(Stream& stream);
+  rt::Task<void> finish_tunnel(Stream& stream);
   rt::Task<void> refuse(Stream& stream, int status, std::string why);
   void leave(Stream& stream);
   void respond(Stream& stream, const codec::ResponseHead& head, bool has_body);
@@ -119,16 +128,15 @@ class Http2ServerConnection::StreamExchange final : public Exchange {
   void send_interim(const codec::ResponseHead& head) override;
   bool started() const override;
   std::uint64_t body_bytes_sent() const override;
-
- private:
   rt::Task<Result<void>> sent();
 
+ private:
   Http2ServerConnection& connection_;
   Stream& stream_;
 };
 
 // One request and its response. It is there until the handler is done with it.
-struct Http2ServerConnection::Stream {
+struct Http2ServerConnection::Stream final : Http2TunnelSide {
   enum class Phase : std::uint8_t {
     waiting,    // no head of the response yet
     streaming,  // start() was called
@@ -137,7 +145,8 @@ struct Http2ServerConnection::Stream {
   };
 
   Stream(Http2ServerConnection& owner, std::int32_t number)
-      : id(number),
+      : connection(owner),
+        id(number),
         incoming(owner.loop_),
         outgoing(owner.loop_),
         body(owner, *this),
@@ -148,7 +157,27 @@ struct Http2ServerConnection::Stream {
                 .peer = owner.context_.peer,
                 .tls_peer = owner.context_.tls_peer,
                 .http2 = true} {}
+  ~Stream() {
+    if (tunnel != nullptr) tunnel->detach();
+  }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
 
+  void used(std::size_t bytes) override {
+    connection.session_.consume(id, bytes);
+    connection.io_.kick();
+  }
+  void push() override {
+    connection.session_.resume(id);
+    connection.io_.kick();
+  }
+  bool closed() const override { return phase == Phase::failed || is_closed; }
+  void tunnel_left() override {
+    tunnel = nullptr;
+    tunnel_gone.wake_all(connection.loop_);
+  }
+
+  Http2ServerConnection& connection;
   const std::int32_t id;
   Http2Incoming incoming;
   Http2Outgoing outgoing;
@@ -162,11 +191,15 @@ struct Http2ServerConnection::Stream {
   std::string refusal;                  // why the handler is not to see it, with this status
   int refusal_status = 0;
   Phase phase = Phase::waiting;
-  bool closed = false;  // by the client, or both sides are done
+  bool is_closed = false;  // by the client, or both sides are done
   rt::WaitList gone;
+  bool wants_tunnel = false;      // an extended CONNECT: what comes is no body
+  Http2Tunnel* tunnel = nullptr;  // once it is one, as long as somebody has it
+  rt::WaitList tunnel_gone;
 };
 
 rt::Task<Result<std::string_view>> Http2ServerConnection::RequestBody::read() {
+  if (stream_.wants_tunnel) return no_body();
   if (stream_.continue_due && stream_.phase == Stream::Phase::waiting) {
     connection_.session_.respond_interim(stream_.id, {.status = 100});
     connection_.io_.kick();
@@ -272,22 +305,36 @@ void Http2ServerConnection::StreamExchange::abort() {
   stream_.outgoing.clear();
   if (stream_.phase == Stream::Phase::failed) return;
   stream_.phase = Stream::Phase::failed;
-  if (stream_.closed) return;
-  connection_.session_.reset(stream_.id, codec::Http2Error::internal_error);
+  if (stream_.is_closed) return;
+  connection_.session_.reset(stream_.id, stream_.wants_tunnel ? codec::Http2Error::cancel
+                                                              : codec::Http2Error::internal_error);
   connection_.io_.kick();
 }
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> Http2ServerConnection::StreamExchange::upgrade(
-    const codec::ResponseHead&) {
-  co_return fail(Code::invalid_argument, "HTTP/2 has no upgrade");
+    const codec::ResponseHead& head) {
+  if (!stream_.wants_tunnel) co_return fail(Code::invalid_argument, "HTTP/2 has no upgrade");
+  if (stream_.phase == Stream::Phase::failed) {
+    co_return fail(Code::reset, "the stream was reset by the client");
+  }
+  CHECK(stream_.phase == Stream::Phase::waiting);
+  stream_.phase = Stream::Phase::streaming;
+  codec::ResponseHead accepted = head;
+  if (head.status == kSwitchingProtocols) accepted.status = kOk;
+  connection_.respond(stream_, accepted, true);
+  auto tunnel = std::make_unique<Http2Tunnel>(
+      connection_.loop_, stream_.incoming, stream_.outgoing, stream_,
+      Http2Tunnel::Addresses{.local = stream_.request.local, .peer = stream_.request.peer});
+  stream_.tunnel = tunnel.get();
+  co_return tunnel;
 }
 
 rt::Task<void> Http2ServerConnection::StreamExchange::client_gone() {
-  while (!stream_.closed) co_await rt::wait_on(stream_.gone);
+  while (!stream_.is_closed) co_await rt::wait_on(stream_.gone);
 }
 
 void Http2ServerConnection::StreamExchange::send_interim(const codec::ResponseHead& head) {
-  if (stream_.phase != Stream::Phase::waiting || stream_.closed) return;
+  if (stream_.phase != Stream::Phase::waiting || stream_.is_closed) return;
   connection_.session_.respond_interim(stream_.id, head);
   connection_.io_.kick();
 }
@@ -353,13 +400,15 @@ void Http2ServerConnection::on_head(std::int32_t id, codec::Http2Fields& fields,
   }
   const bool too_large = fields.too_large;
   const bool is_connect = fields.method == "CONNECT";
+  stream.wants_tunnel = is_connect && codec::equals_ignoring_case(fields.protocol, "websocket");
+  if (stream.wants_tunnel) stream.length = 0;
   auto head = codec::http1_head(fields);
   if (too_large) {
     stream.refusal_status = 431;
     stream.refusal = "head_too_large";
-  } else if (is_connect) {
+  } else if (is_connect && !stream.wants_tunnel) {
     stream.refusal_status = 501;
-    stream.refusal = "CONNECT is not served here";
+    stream.refusal = "CONNECT is not served here but to websocket";
   } else if (!head) {
     stream.refusal_status = 400;
     stream.refusal = head.error().message;
@@ -378,7 +427,7 @@ void Http2ServerConnection::on_head(std::int32_t id, codec::Http2Fields& fields,
 void Http2ServerConnection::on_data(std::int32_t id, std::string_view data) {
   Stream* const stream = find(id);
   if (stream == nullptr || stream->incoming.failed()) return session_.consume(id, data.size());
-  stream->body_bytes += data.size();
+  if (!stream->wants_tunnel) stream->body_bytes += data.size();
   if (stream->body_bytes <= options_.body_bytes_max) return stream->incoming.add(data);
   session_.consume(id, data.size());
   stream->incoming.break_off({.code = Code::exhausted, .message = "body is too large"});
@@ -395,7 +444,7 @@ void Http2ServerConnection::on_end(std::int32_t id) {
 void Http2ServerConnection::on_closed(std::int32_t id, std::uint32_t) {
   Stream* const stream = find(id);
   if (stream == nullptr) return;
-  stream->closed = true;
+  stream->is_closed = true;
   if (!stream->incoming.ended()) {
     stream->incoming.break_off({.code = Code::reset, .message = "the client reset the stream"});
   }
@@ -444,9 +493,19 @@ rt::Task<void> Http2ServerConnection::run(Stream& stream) {
     co_await refuse(stream, stream.refusal_status, std::move(stream.refusal));
   } else {
     co_await handler_.handle(stream.request, stream.exchange);
+    if (stream.wants_tunnel) co_await finish_tunnel(stream);
     co_await finish(stream);
   }
   leave(stream);
+}
+
+// Until whoever has the tunnel drops it. What was written before a half-close still goes out.
+rt::Task<void> Http2ServerConnection::finish_tunnel(Stream& stream) {
+  while (stream.tunnel != nullptr) co_await rt::wait_on(stream.tunnel_gone);
+  if (stream.phase == Stream::Phase::streaming && stream.outgoing.ending()) {
+    stream.phase = Stream::Phase::finished;
+    static_cast<void>(co_await stream.exchange.sent());
+  }
 }
 
 // What the handler left undone.
@@ -479,7 +538,7 @@ void Http2ServerConnection::leave(Stream& stream) {
   if (const std::size_t unused = stream.incoming.take_unused(); unused > 0) {
     session_.consume(id, unused);
   }
-  if (!stream.closed && !stream.incoming.ended() && stream.phase == Stream::Phase::finished) {
+  if (!stream.is_closed && !stream.incoming.ended() && stream.phase == Stream::Phase::finished) {
     session_.reset(id, codec::Http2Error::none);
   }
   io_.kick();

@@ -88,7 +88,7 @@ class Exchange {
 
   // Sends the head (101, or 2xx to CONNECT; Connection and Upgrade are the caller's) and hands over
   // the connection, with the bytes that were read already first. It may outlive handle().
-  // Code::invalid_argument over HTTP/2, which has no upgrade.
+  // Code::invalid_argument over HTTP/2, which has no upgrade but that to a WebSocket.
   virtual rt::Task<Result<std::unique_ptr<net::Stream>>> upgrade(
       const codec::ResponseHead& head) = 0;
 
@@ -131,6 +131,10 @@ struct ServerOptions {
   Duration half_closed_timeout = Duration::zero();
   // HTTP/2: requests under way on one connection.
   std::uint32_t concurrent_streams_max = 128;
+  // HTTP/2: takes WebSockets (RFC 8441). To the handler an extended CONNECT is then the handshake
+  // of HTTP/1.1, but for the key, which it does not have. It is answered by upgrade(), with a 101
+  // that needs no Sec-WebSocket-Accept, or by a status that is none of 2xx.
+  bool websockets_over_http2 = false;
   // What of an unread body is read and dropped to keep the connection; beyond, it is closed.
   std::uint64_t unread_body_bytes_max = 256 * 1024;
   // After a refusal, how long and how much a client may go on sending before it sees a reset.

@@ -1,7 +1,9 @@
 #include "proxy/http_flow.h"
 
 #include "base/text.h"
+#include "codec/http2.h"
 #include "codec/url.h"
+#include "codec/websocket.h"
 #include "proxy/admission.h"
 #include "proxy/explain.h"
 #include "proxy/grpc.h"
@@ -14,6 +16,8 @@
 #include "rt/sync.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 
 namespace tulle::proxy {
 
@@ -81,6 +85,22 @@ int status_for(const Error& error) {
     case Code::timed_out: return kGatewayTimeout;
     default: return kBadGateway;
   }
+}
+
+// A WebSocket of HTTP/2 has no key, but that of HTTP/1.1 must (RFC 8441 §5): we are the client
+// then.
+void add_websocket_key(codec::Headers& headers, Random& random) {
+  const std::array<std::uint64_t, 2> words = {random.next(), random.next()};
+  headers.set("Sec-WebSocket-Key",
+              codec::websocket_key(std::bit_cast<std::array<std::uint8_t, 16>>(words)));
+}
+
+// Whether it can be said to an extended CONNECT: that it is a WebSocket now, which a client of
+// HTTP/1.1 makes sure of by itself, or why it is none. Any 2xx would be taken for one.
+bool answers_websocket(const codec::RequestHead& asked, const codec::ResponseHead& answer) {
+  if (answer.status != kSwitchingProtocols) return answer.status >= 300;
+  const auto key = codec::websocket_accept_key(asked.headers.get("Sec-WebSocket-Key").value_or(""));
+  return key && answer.headers.get("Sec-WebSocket-Accept") == *key;
 }
 
 rt::Task<void> nothing() { co_return; }
@@ -173,6 +193,9 @@ rt::Task<void> HttpFlow::handle(http::Request& request, http::Exchange& exchange
   record.path = codec::split_target(request.head.target).path;
   auto timeout = grpc_timeout(request.head);
   make_outgoing(request.head, downstream_.destination);
+  if (request.http2 && codec::is_upgrade(request.head)) {
+    add_websocket_key(request.head.headers, context_.random);
+  }
   const bool is_ingress = downstream_.listener == mesh::ListenerKind::ingress;
   if (is_ingress) set_forwarded(request.head.headers, downstream_);
   ReplayBody replay(request.body);
@@ -278,6 +301,9 @@ rt::Task<void> HttpFlow::time_out(Asked& asked) {
 // a port that says nothing is spoken to as its client does.
 Upstreams::Version HttpFlow::version_for(const http::Request& request, const Choice& choice) const {
   using Version = Upstreams::Version;
+  const bool other_upgrade =
+      codec::is_upgrade(request.head) && !codec::is_websocket_handshake(request.head);
+  if (other_upgrade) return Version::http1;  // HTTP/2 has none
   switch (choice.protocol) {
     case mesh::ProtocolHint::http2: return Version::http2;
     case mesh::ProtocolHint::http:
@@ -353,7 +379,8 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
       co_await context_.upstreams.get(tried.key, version_for(asked.request, tried.choice),
                                       {.timeout = timeouts.connect.value_or(kConnectTimeout),
                                        .age_max = timeouts.connection_age_max,
-                                       .fresh = asked.fresh},
+                                       .fresh = asked.fresh,
+                                       .websocket = codec::is_websocket_handshake(asked.head())},
                                       context_.snapshot->networks());
   if (!upstream) {
     tried.error = std::move(upstream).error();
@@ -507,9 +534,12 @@ rt::Task<void> HttpFlow::answer(Asked& asked, int status, std::string why) {
 rt::Task<void> HttpFlow::hand_on(Asked& asked, Tried tried) {
   asked.record.error.clear();
   asked.lease.end();
-  if (tried.response->head.status == kSwitchingProtocols) {
-    co_return co_await relay_upgrade(asked, tried);
+  const codec::ResponseHead& head = tried.response->head;
+  const bool extended_connect = asked.request.http2 && codec::is_upgrade(asked.head());
+  if (extended_connect && !answers_websocket(asked.head(), head)) {
+    co_return co_await answer(asked, kBadGateway, "the endpoint did not switch to WebSocket");
   }
+  if (head.status == kSwitchingProtocols) co_return co_await relay_upgrade(asked, tried);
   const auto relayed = co_await relay(asked, tried);
   if (!relayed) asked.record.error = relayed.error().message;
   context_.upstreams.put(tried.key, std::move(tried.upstream));
@@ -580,7 +610,12 @@ rt::Task<void> HttpFlow::relay_upgrade(Asked& asked, Tried& tried) {
                                         {.idle = timeouts.idle, .total = timeouts.stream});
   asked.record.bytes_from_downstream = end.bytes_up;
   asked.record.bytes_to_downstream = end.bytes_down;
-  if (!end.outcome) asked.record.error = end.outcome.error().message;
+  if (!end.outcome) {
+    asked.record.error = end.outcome.error().message;
+    co_return;
+  }
+  const Instant patience = context_.loop.now() + context_.server_options.write_timeout;
+  co_await rt::race(tried.upstream.channel().stream_sent(), rt::until(context_.loop, patience));
 }
 
 }  // namespace tulle::proxy

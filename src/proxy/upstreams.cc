@@ -81,7 +81,12 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(const Upstream
 rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version,
                                           const ConnectLimits& limits,
                                           const mesh::Networks& networks) {
-  if (version == Version::http2) co_return co_await share(key, limits, networks);
+  if (version == Version::http2) {
+    auto shared = co_await share(key, limits, networks);
+    if (!shared || !limits.websocket) co_return shared;
+    const Instant patience = loop_.now() + limits.timeout;
+    if (co_await shared->stream->takes_websocket(patience)) co_return shared;
+  }
   while (!limits.fresh) {
     auto idle = idle_.take(key);
     if (!idle) break;

@@ -44,6 +44,7 @@ struct ConnectLimits {
   Duration timeout = kConnectTimeout;    // of a new one
   std::optional<Duration> age_max = {};  // of one that was there before
   bool fresh = false;                    // on none that was there before
+  bool websocket = false;                // that takes the handshake of a WebSocket
 };
 
 // Belongs to one worker.
@@ -70,7 +71,8 @@ class Upstreams final {
                                                        const mesh::Networks& networks);
 
   enum class Version : std::uint8_t { http1, http2 };
-  // For one request, as connect().
+  // For one request, as connect(). Where the endpoint speaks HTTP/2 but takes no WebSocket so, the
+  // request gets a connection of HTTP/1.1.
   rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version,
                                  const ConnectLimits& limits, const mesh::Networks& networks);
   // After the request. What can be used again is kept.

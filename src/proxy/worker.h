@@ -23,7 +23,8 @@ class Worker final {
     std::uint16_t capture_port = kCapturePort;
     FrontDoorOptions front_door = {};
     std::vector<std::string> explain_namespaces = {};  // beside the host
-    http::ServerOptions server = {.half_closed_timeout = std::chrono::seconds(5)};
+    http::ServerOptions server = {.half_closed_timeout = std::chrono::seconds(5),
+                                  .websockets_over_http2 = true};
   };
 
   // All must outlive the worker, which belongs to `loop`: every member is called there.
