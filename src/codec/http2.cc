@@ -199,7 +199,10 @@ void Http2Session::on_header_block(std::int32_t stream, bool end) {
 }
 
 Http2Session::Http2Session(Role role, const Http2Limits& limits, Http2Events& events)
-    : role_(role), limits_(limits), events_(events) {
+    : role_(role),
+      limits_(limits),
+      events_(events),
+      header_block_(role == Role::server ? http2_preface.size() : 0) {
   nghttp2_session_callbacks* callbacks = nullptr;
   nghttp2_option* option = nullptr;
   CHECK(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0);
@@ -235,6 +238,7 @@ Http2Session::Http2Session(Role role, const Http2Limits& limits, Http2Events& ev
 Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 
 Result<void> Http2Session::receive(std::string_view bytes) {
+  header_block_.see(bytes);
   const ssize_t taken = nghttp2_session_mem_recv(
       session_, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   if (taken >= 0) return {};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "codec/http2_header_block.h"
 #include "codec/http_message.h"
 
 #include <cstddef>
@@ -100,6 +101,8 @@ class Http2Session final {
   Result<void> receive(std::string_view bytes);
   // Appends frames until nothing is left to send, or `out` has `bytes_max`.
   void produce(std::string& out, std::size_t bytes_max);
+  // A header block has begun and not ended: nothing else can be received before it has.
+  bool in_header_block() const { return header_block_.open(); }
   // Nothing more will be received or sent.
   bool finished() const;
 
@@ -138,6 +141,7 @@ class Http2Session final {
   nghttp2_session* session_ = nullptr;
   Http2Fields fields_;  // of the header block under way: there is one at a time
   std::size_t field_bytes_ = 0;
+  Http2HeaderBlock header_block_;
   bool peer_going_away_ = false;
   bool peer_settings_came_ = false;
   // Server: numbers that the client passed over, which it may not come back to (RFC 9113 §5.1.1).

@@ -7,6 +7,7 @@
 #include "http/server_connection.h"
 #include "http/timed_io.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -72,6 +73,7 @@ class Http2ServerConnection final : public codec::Http2Events {
     Http2ServerConnection& connection_;
   };
 
+  Instant read_deadline();
   rt::Task<void> follow_drain();
   void begin_drain();
   rt::Task<void> run(Stream& stream);
@@ -93,6 +95,7 @@ class Http2ServerConnection final : public codec::Http2Events {
   bool draining_ = false;
   Eviction eviction_{*this};
   Instant idle_since_ = loop_.now();
+  std::optional<Instant> head_began_;  // of the one that is being received
   std::string date_;
   std::int64_t date_second_ = 0;
   std::unordered_map<std::int32_t, std::unique_ptr<Stream>> streams_;
@@ -347,23 +350,38 @@ std::uint64_t Http2ServerConnection::StreamExchange::body_bytes_sent() const {
   return stream_.outgoing.bytes_taken();
 }
 
-// Reads until nothing more comes. Without streams a connection may wait for idle_timeout.
+// Without streams a connection may wait for idle_timeout. Within a header block for the rest of
+// head_timeout, whatever else is open: nobody else is heard on the connection before its end.
+Instant Http2ServerConnection::read_deadline() {
+  const Instant idle = streams_.empty() ? idle_since_ + options_.idle_timeout : kNever;
+  if (!session_.in_header_block()) {
+    head_began_.reset();
+    return idle;
+  }
+  if (!head_began_) head_began_ = loop_.now();
+  return std::min(idle, *head_began_ + options_.head_timeout);
+}
+
+// Reads until nothing more comes.
 rt::Task<void> Http2ServerConnection::serve() {
   rt::Scope watching(loop_);
   if (context_.drain != nullptr) watching.spawn(follow_drain());
+  codec::Http2Error error = codec::Http2Error::none;
   for (;;) {
     if (draining_ && streams_.empty()) break;
-    const Instant deadline = streams_.empty() ? idle_since_ + options_.idle_timeout : kNever;
+    const Instant deadline = read_deadline();
     if (streams_.empty() && context_.idle != nullptr) context_.idle->join(eviction_);
     const bool more = co_await io_.read(deadline);
     eviction_.unlink();
     if (!more) break;
     if (!draining_ && context_.idle != nullptr && context_.idle->ending()) begin_drain();
-    if (streams_.empty() && loop_.now() >= idle_since_ + options_.idle_timeout) break;
+    if (loop_.now() < read_deadline()) continue;
+    if (head_began_) error = codec::Http2Error::enhance_your_calm;
+    break;
   }
   for (const auto& [id, stream] : streams_) on_closed(id, 0);
   handlers_.cancel();
-  session_.go_away(codec::Http2Error::none);
+  session_.go_away(error);
   co_await io_.close(options_.linger_timeout);
 }
 

@@ -442,6 +442,47 @@ TEST_F(Http2FloodTest, of_settings_or_pings_ends_when_nobody_reads_the_acknowled
   }
 }
 
+// Slower than that nobody is, and nothing else is heard meanwhile: neither the end of other streams
+// nor a ping.
+TEST_F(Http2FloodTest, a_head_that_takes_too_long_ends_the_connection_whatever_else_is_open) {
+  const std::string hanging =
+      std::string("\x82\x86\x04\x05/hang", 9) + std::string("\x01\x04test", 6);
+  const std::string first = head().substr(0, 3);
+  const std::string endings[] = {
+      frame(first, headers, end_stream, 3),                               // no CONTINUATION
+      frame(head(), headers, end_stream | end_headers, 3).substr(0, 12),  // half a frame
+  };
+  for (const std::string& stalled : endings) {
+    const auto wire = connect_raw();
+    wire->say(std::string(codec::http2_preface) + frame("", settings, 0, 0));
+    wire->say(frame(hanging, headers, end_stream | end_headers, 1));
+    sim.advance(10min);
+    wire->hear();
+    EXPECT_FALSE(wire->ended()) << "a stream may take its time";
+    wire->say(stalled);
+    sim.advance(options.head_timeout - 1s);
+    EXPECT_FALSE((wire->hear(), wire->ended()));
+    if (&stalled == &endings[0]) wire->say(frame("", continuation, 0, 3));  // that helps nothing
+    sim.advance(1s);
+    const std::string heard = wire->hear();
+    EXPECT_TRUE(wire->ended());
+    EXPECT_THAT(heard, HasSubstr(std::string("\0\0\0\x0b", 4))) << "ENHANCE_YOUR_CALM";
+    EXPECT_EQ(serving.size(), 0U) << "with what was open on it";
+  }
+}
+
+TEST_F(Http2FloodTest, a_head_in_pieces_that_comes_in_time_is_one) {
+  const auto wire = connect_raw();
+  wire->say(std::string(codec::http2_preface) + frame("", settings, 0, 0));
+  for (std::uint32_t id = 1; id < 9; id += 2) {
+    wire->say(frame(head().substr(0, 3), headers, end_stream, id));
+    sim.advance(options.head_timeout - 1s);
+    wire->say(frame(head().substr(3), continuation, end_headers, id));
+    EXPECT_THAT(wire->hear(), HasSubstr("hello"));
+  }
+  EXPECT_FALSE(wire->ended());
+}
+
 // Every request gets one answer, whatever is dropped, drained or cut in between.
 TEST_F(Http2Test, every_request_ends_once_under_random_cuts) {
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {

@@ -118,7 +118,7 @@ struct ServerOptions {
   codec::Http1Limits head_limits = {};
   std::uint64_t body_bytes_max = kNoLimit;  // 413 beyond
   std::size_t read_buffer_bytes = 16 * 1024;
-  // From the first byte of a head to its last: 408.
+  // From the first byte of a head to its last: 408. Over HTTP/2 the connection ends.
   Duration head_timeout = std::chrono::seconds(10);
   // Without the first byte of a request: the connection is closed.
   Duration idle_timeout = std::chrono::seconds(120);
