@@ -49,10 +49,14 @@ struct alignas(64) EndpointState {
   bool known_ready = false;  // SnapshotBuilder's: it was ready in the Snapshot before
 };
 
+// Who spoke first on the last connection to a port where that was told by who did.
+enum class FirstSpeaker : std::uint8_t { unknown, client, server };
+
 struct alignas(64) PortState {
   std::atomic<std::uint64_t> turn{0};  // the round-robin position
   AffinityTable affinity;
   RetryTokens retries;
+  std::atomic<FirstSpeaker> first_speaker{FirstSpeaker::unknown};
 };
 
 // Counts one request (or TCP connection) at an endpoint for as long as it lives. Make one from a

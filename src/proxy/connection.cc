@@ -11,6 +11,7 @@
 #include "proxy/recognise.h"
 #include "proxy/tunnel.h"
 #include "rt/combine.h"
+#include "rt/sleep.h"
 
 #include <array>
 
@@ -170,7 +171,10 @@ rt::Task<Spoken> hear_out(TcpFlow& flow) {
 }
 
 // An upstream that ends without a word has not spoken: the client may still, to another one.
-rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
+rt::Task<Result<void>> server_speaks(TcpFlow& flow, mesh::FirstSpeaker expected) {
+  if (expected == mesh::FirstSpeaker::client) {
+    co_await rt::sleep(flow.context.loop, kClientPatience);
+  }
   CO_TRY_VOID(co_await flow.connect_to_service());
   const auto buffer = first_bytes();
   const auto count = co_await net::read(*flow.upstream, *buffer);
@@ -184,13 +188,24 @@ rt::Task<Result<void>> server_speaks(TcpFlow& flow) {
   co_return count ? fail(Code::closed, "the endpoint closed the connection") : count.error();
 }
 
-// Without a wait: a client that speaks first mostly has spoken when it is accepted. If it has not,
-// the upstream is dialled, for the server may be the one to speak.
-rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
-  auto first = co_await rt::race(client_speaks(flow), server_speaks(flow));
+void learn(mesh::PortState& port, mesh::FirstSpeaker speaker) {
+  // Of every connection to the port, and mostly nothing new.
+  if (port.first_speaker.load(std::memory_order_relaxed) == speaker) return;
+  port.first_speaker.store(speaker, std::memory_order_relaxed);
+}
+
+// A client that speaks first mostly has spoken when it is accepted. If it has not, the upstream is
+// dialled, for the server may be the one to speak: at once, unless the port is known for clients
+// that do. What was learned decides when, never what becomes of the connection.
+rt::Task<Spoken> recognise_by_first(TcpFlow& flow, mesh::PortState& port) {
+  const auto expected = port.first_speaker.load(std::memory_order_relaxed);
+  auto first = co_await rt::race(client_speaks(flow), server_speaks(flow, expected));
   if (first.index() == 0) co_return std::get<0>(first);
   if (std::get<1>(first)) {
-    if (!is_http2_greeting(flow.greeting)) co_return Spoken::other;
+    if (!is_http2_greeting(flow.greeting)) {
+      learn(port, mesh::FirstSpeaker::server);
+      co_return Spoken::other;
+    }
     // Its client comes with the preface. Streams get connections of their own.
     flow.greeting.clear();
     flow.upstream.reset();
@@ -200,6 +215,12 @@ rt::Task<Spoken> recognise_protocol(TcpFlow& flow) {
   }
   flow.record.error = std::get<1>(first).error().message;
   co_return co_await hear_out(flow);
+}
+
+rt::Task<Spoken> recognise_protocol(TcpFlow& flow, std::shared_ptr<mesh::PortState> port) {
+  const Spoken spoken = co_await recognise_by_first(flow, *port);
+  if (!flow.received.empty()) learn(*port, mesh::FirstSpeaker::client);
+  co_return spoken;
 }
 
 // What is known of a connection when it turns out to be one of HTTP.
@@ -236,16 +257,16 @@ void keep_for_later(TcpFlow& flow) {
 // connection of HTTP is not to carry it.
 [[gnu::noinline]] rt::Task<std::optional<HttpStart>> serve_unless_http(
     Context& context, net::Stream& stream, const Downstream& downstream,
-    mesh::ProtocolHint protocol) {
+    const mesh::ServicePort& port) {
   TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
   flow.record = begin_record(context, downstream, "tcp");
   const Instant start = context.loop.now();
   Spoken spoken = Spoken::other;
-  switch (protocol) {
+  switch (port.protocol) {
     case mesh::ProtocolHint::http: spoken = Spoken::http; break;
     case mesh::ProtocolHint::tcp: break;
     case mesh::ProtocolHint::http2: spoken = co_await client_speaks(flow); break;
-    case mesh::ProtocolHint::detect: spoken = co_await recognise_protocol(flow); break;
+    case mesh::ProtocolHint::detect: spoken = co_await recognise_protocol(flow, port.state); break;
   }
   if (spoken == Spoken::http) {
     keep_for_later(flow);
@@ -395,7 +416,7 @@ rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> s
   const mesh::Decision decision = route_connection(context, downstream);
   switch (decision.target()) {
     case mesh::RouteTarget::service: {
-      auto http = co_await serve_unless_http(context, *stream, downstream, decision.port->protocol);
+      auto http = co_await serve_unless_http(context, *stream, downstream, *decision.port);
       if (!http) co_return;
       co_return co_await serve_http(context, std::move(stream), std::move(downstream),
                                     *std::move(http));

@@ -418,6 +418,15 @@ TEST_F(ProxyTest, large_bodies_go_through_both_ways) {
   EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(heard, 'Z')), kSize);
 }
 
+TEST_F(ProxyTest, a_client_that_takes_a_moment_to_ask_costs_no_connection_of_its_own) {
+  make_servers(1);
+  for (int i = 0; i < 5; ++i) {
+    http::Wire wire = dial();
+    EXPECT_EQ(body_of(ask(wire, "/")), "world-0");
+    EXPECT_EQ(servers[0].http->connections(), 1U);
+  }
+}
+
 TEST_F(ProxyTest, an_upgrade_becomes_a_tunnel) {
   make_servers(1);
   http::Wire wire = dial();

@@ -1,3 +1,4 @@
+#include "proxy/recognise.h"
 #include "proxy/test_world.h"
 #include "proxy/tunnel.h"
 #include "rt/combine.h"
@@ -55,6 +56,44 @@ TEST_F(TcpTest, a_client_that_speaks_first_is_carried_byte_for_byte) {
   wire.close();
   server.hear();
   EXPECT_TRUE(server.ended());
+}
+
+TEST_F(TcpTest, where_clients_spoke_first_the_next_one_gets_a_moment_before_anybody_is_dialled) {
+  {
+    http::Wire wire = dial();
+    wire.say("PING\r\n");
+    arrived();
+  }
+  http::Wire wire = dial();
+  rt::Scope scope(sim.loop);
+  std::optional<http::Wire> server;
+  scope.spawn([](http::Sim& on, net::Listener& one, net::Listener& other,
+                 std::optional<http::Wire>& came) -> rt::Task<void> {
+    auto any = co_await rt::race(one.accept(), other.accept());
+    came.emplace(on, std::visit([](auto& stream) { return *std::move(stream); }, any));
+  }(sim, *listeners[0], *listeners[1], server));
+  sim.advance(kClientPatience - 1ms);
+  EXPECT_FALSE(server);
+  sim.advance(1ms);
+  ASSERT_TRUE(server) << "the server may have come to speak first";
+  server->say("220 ready\r\n");
+  EXPECT_EQ(wire.hear(), "220 ready\r\n");
+
+  const Instant start = sim.loop.now();
+  http::Wire next = dial();
+  arrived().second.say("220 ready\r\n");
+  EXPECT_EQ(next.hear(), "220 ready\r\n");
+  EXPECT_EQ(sim.loop.now(), start) << "and then it is known for that";
+}
+
+TEST_F(TcpTest, a_client_that_speaks_within_its_moment_is_not_held_up) {
+  for (int i = 0; i < 3; ++i) {
+    http::Wire wire = dial();
+    const Instant start = sim.loop.now();
+    wire.say("PING\r\n");
+    EXPECT_EQ(arrived().second.hear(), "PING\r\n");
+    EXPECT_EQ(sim.loop.now(), start);
+  }
 }
 
 TEST_F(TcpTest, connections_are_spread_evenly) {
