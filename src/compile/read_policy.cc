@@ -137,6 +137,8 @@ mesh::Policy read_spec(const json::object& spec) {
   mesh::CircuitBreaking& breaking = policy.circuit_breaking;
   read_number(spec, "circuitBreaking.maxRequests", breaking.requests_max);
   read_number(spec, "circuitBreaking.maxRequestsPerEndpoint", breaking.requests_per_endpoint_max);
+  read_number(spec, "circuitBreaking.maxConnectionsPerEndpoint",
+              breaking.connections_per_endpoint_max);
   read_number(spec, "circuitBreaking.maxPendingRequests", breaking.pending_max);
   read_duration(spec, "circuitBreaking.pendingTimeout", breaking.pending_timeout);
   policy.timeouts = {.request = duration_at(spec, "timeouts.request"),

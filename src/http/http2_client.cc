@@ -172,6 +172,7 @@ ClientStream::~ClientStream() {
   if (--connection.channels_ > 0) return;
   connection.idle_since_ = connection.loop_.now();
   connection.wake_.raise();
+  if (connection.options_.on_idle) connection.options_.on_idle();
 }
 
 void ClientStream::reset(codec::Http2Error error) {

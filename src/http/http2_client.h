@@ -5,6 +5,7 @@
 #include "http/channel.h"
 #include "rt/loop.h"
 
+#include <functional>
 #include <memory>
 
 namespace tulle::http {
@@ -16,6 +17,8 @@ struct Http2ClientOptions {
   std::size_t header_bytes_max = 64 * 1024;
   Duration idle_timeout = std::chrono::seconds(50);   // without a stream
   Duration write_timeout = std::chrono::seconds(60);  // without the server taking a byte
+  // Called when the last channel has gone; it must not destroy the client.
+  std::function<void()> on_idle = {};
 };
 
 class Http2Client final {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "mesh/affinity_table.h"
+#include "mesh/gate.h"
 #include "mesh/outlier.h"
 #include "mesh/peak_ewma.h"
 #include "mesh/retry_tokens.h"
@@ -46,7 +47,9 @@ struct alignas(64) EndpointState {
   PeakEwma latency;                      // kept where a policy balances by it
   // When the slow start of the endpoint began, in monotonic nanoseconds; 0: with its next pick.
   std::atomic<std::int64_t> slow_start{0};
-  bool known_ready = false;  // SnapshotBuilder's: it was ready in the Snapshot before
+  // SnapshotBuilder's alone.
+  bool known_ready = false;                     // it was ready in the Snapshot before
+  std::shared_ptr<Gate> connections_gate = {};  // once a policy has limited its connections
 };
 
 // Who spoke first on the last connection to a port where that was told by who did.

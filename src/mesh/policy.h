@@ -63,10 +63,12 @@ struct OutlierDetection {
   friend bool operator==(const OutlierDetection&, const OutlierDetection&) = default;
 };
 
-// Requests and TCP connections; 0: no limit.
+// 0: no limit.
 struct CircuitBreaking {
+  // Requests and TCP connections under way.
   std::uint32_t requests_max = 0;  // of one port of the service
   std::uint32_t requests_per_endpoint_max = 0;
+  std::uint32_t connections_per_endpoint_max = 0;  // that are open, in use or kept
   std::uint32_t pending_max = 0;
   Duration pending_timeout = std::chrono::seconds(1);
 

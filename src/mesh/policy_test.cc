@@ -508,6 +508,31 @@ TEST(Gate, lets_in_so_many_and_has_so_many_wait_in_order) {
   EXPECT_EQ(gate->inside(), 0U);
 }
 
+TEST(Gate, who_may_spare_a_place_is_asked_once_when_somebody_has_to_wait) {
+  const auto gate = std::make_shared<Gate>();
+  const Gate::Limits limits{.inside_max = 4, .waiting_max = 1};
+  int one = 0;
+  int other = 0;
+  const auto enter = [&](int* who) {
+    if (who == nullptr) return Gate::enter(gate, limits, [] {});
+    return Gate::enter(gate, limits, [] {}, {.who = who, .on_wanted = [who] { ++*who; }});
+  };
+  auto first = enter(&one);
+  const auto second = enter(&one);
+  const auto third = enter(&other);
+  const auto fourth = enter(nullptr);
+  EXPECT_EQ(one + other, 0);
+  const auto waiting = enter(&one);
+  EXPECT_EQ(one, 1);
+  EXPECT_EQ(other, 1);
+  EXPECT_TRUE(gate->is_next(waiting));
+  EXPECT_EQ(enter(&one).entry(), Gate::Entry::full);
+  EXPECT_EQ(one, 1) << "one who may not even wait asks nobody";
+  first.leave();
+  EXPECT_EQ(waiting.entry(), Gate::Entry::inside);
+  EXPECT_FALSE(gate->is_next(waiting));
+}
+
 TEST(Gate, a_limit_that_is_raised_lets_in_those_who_wait) {
   const auto gate = std::make_shared<Gate>();
   int turns = 0;

@@ -62,6 +62,7 @@ struct Endpoint {
   std::uint8_t level = 0;
   bool local = false;                         // on the node of this proxy
   std::shared_ptr<EndpointState> state = {};  // never null in a Snapshot
+  std::shared_ptr<Gate> connections = {};     // where the policy limits them
 };
 
 // Endpoints that share the requests among them: those of one level.

@@ -130,6 +130,13 @@ void note_readiness(EndpointState& state, bool ready) {
   state.known_ready = ready;
 }
 
+// Null where the policy does not limit them. Who has a place keeps it across policies.
+std::shared_ptr<Gate> connections_gate(EndpointState& state, const Policy& policy) {
+  if (policy.circuit_breaking.connections_per_endpoint_max == 0) return nullptr;
+  if (!state.connections_gate) state.connections_gate = std::make_shared<Gate>();
+  return state.connections_gate;
+}
+
 // What lives on from the port of the Snapshot before, or begins now.
 void set_live_state(ServicePort& port, const ServicePort* before, const Policy& policy) {
   port.state = before ? before->state : std::make_shared<PortState>();
@@ -246,6 +253,7 @@ void SnapshotBuilder::finish_port(ServicePort& port, const Service& service,
     endpoint.weight = std::max<std::uint16_t>(endpoint.weight, 1);
     endpoint.state = endpoint_state(endpoint.address, port.transport);
     note_readiness(*endpoint.state, endpoint.health == Health::ready);
+    endpoint.connections = connections_gate(*endpoint.state, service.the_policy());
   }
   port.pickable_count = count_pickable(port.endpoints);
   // A port is found again by number and transport.

@@ -1,20 +1,12 @@
 #include "proxy/admission.h"
 
 #include "rt/combine.h"
-#include "rt/sync.h"
 
 #include <algorithm>
-#include <memory>
 
 namespace tulle::proxy {
 
 namespace {
-
-struct Turn {
-  explicit Turn(rt::Loop& on) : loop(on), come(on) {}
-  rt::Loop& loop;
-  rt::Event come;
-};
 
 mesh::Gate::Limits limits_of(const mesh::ServicePort& port, const mesh::CircuitBreaking& policy) {
   std::uint64_t most = policy.requests_max != 0 ? policy.requests_max : UINT32_MAX;
@@ -31,10 +23,9 @@ mesh::Gate::Limits limits_of(const mesh::ServicePort& port, const mesh::CircuitB
 rt::Task<mesh::Gate::Place> admit(rt::Loop& loop, const mesh::Decision& decision) {
   const mesh::CircuitBreaking& policy = decision.service->the_policy().circuit_breaking;
   const Instant until = loop.now() + policy.pending_timeout;
-  // Whoever leaves may be of another worker, and this request may be gone when its turn comes.
   const auto turn = std::make_shared<Turn>(loop);
-  auto place = mesh::Gate::enter(decision.port->gate, limits_of(*decision.port, policy),
-                                 [turn] { turn->loop.post([turn] { turn->come.set(); }); });
+  auto place =
+      mesh::Gate::enter(decision.port->gate, limits_of(*decision.port, policy), on_turn(turn));
   if (place.entry() == mesh::Gate::Entry::waiting) {
     co_await rt::race(turn->come.wait(), rt::until(loop, until));
     if (place.entry() == mesh::Gate::Entry::waiting) place.leave();

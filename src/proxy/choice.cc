@@ -72,6 +72,7 @@ Choice choose_endpoint(Context& context, const mesh::Decision& decision,
   choice.endpoint = pick.endpoint->address;
   choice.stands_in = pick.stands_in;
   choice.protocol = decision.port->protocol;
+  choice.connections = pick.endpoint->connections;
   choice.in_flight = mesh::InFlight(pick.endpoint->state);
   choice.observes_latency = service.load_balancing == mesh::LoadBalancing::peak_ewma;
   choice.latencies = decision.port->latencies;
@@ -96,6 +97,19 @@ UpstreamKey upstream_key(const Downstream& downstream, const Choice& choice) {
     key.announcement = codec::encode_proxy_header(*version, addresses);
   }
   return key;
+}
+
+ConnectLimits connect_limits(const Choice& choice) {
+  const mesh::Policy& policy = choice.the_policy();
+  ConnectLimits limits{.timeout = policy.timeouts.connect.value_or(kConnectTimeout),
+                       .age_max = policy.timeouts.connection_age_max};
+  if (!choice.connections) return limits;
+  const mesh::CircuitBreaking& breaking = policy.circuit_breaking;
+  const std::uint32_t most = breaking.connections_per_endpoint_max;
+  limits.places = choice.connections;
+  limits.place_limits = {.inside_max = most, .waiting_max = std::max(most, breaking.pending_max)};
+  limits.place_patience = breaking.pending_timeout;
+  return limits;
 }
 
 SocketAddress take_address(const mesh::Decision& decision, obs::AccessRecord& record) {

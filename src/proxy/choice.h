@@ -21,6 +21,7 @@ struct Choice {
   mesh::PickReason reason = mesh::PickReason::no_endpoints;
   bool stands_in = false;  // none of a lower level could be picked
   mesh::ProtocolHint protocol = mesh::ProtocolHint::detect;
+  std::shared_ptr<mesh::Gate> connections = {};     // of the endpoint, where they are limited
   mesh::InFlight in_flight = {};                    // counts at the endpoint as long as it lives
   std::shared_ptr<const mesh::Policy> policy = {};  // of the service; null: none
   // Where the policy asks for it.
@@ -42,6 +43,9 @@ struct Chosen {
 
 // The connection for what `downstream` sends to the endpoint of a choice that has one.
 UpstreamKey upstream_key(const Downstream& downstream, const Choice& choice);
+
+// What its policy says of that.
+ConnectLimits connect_limits(const Choice& choice);
 
 struct ChoiceRequest {
   const codec::RequestHead* head = nullptr;   // null: a TCP connection

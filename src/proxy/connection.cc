@@ -33,8 +33,9 @@ struct TcpFlow {
   std::unique_ptr<net::Stream> upstream = {};  // once connected
   UpstreamKey key = {};                        // of that
   mesh::InFlight in_flight = {};
-  mesh::Gate::Place place = {};  // where the policy limits how many there are
-  bool shed = false;             // there was none
+  mesh::Gate::Place place = {};             // where the policy limits how many there are
+  bool shed = false;                        // there was none, there or at the endpoint
+  std::shared_ptr<mesh::Gate> places = {};  // of the endpoint's connections, if limited
   mesh::Timeouts timeouts = {};
   std::optional<Chosen> chosen = {};  // whose turn it was, connected or not
   obs::AccessRecord record = {};
@@ -95,12 +96,17 @@ rt::Task<Result<void>> TcpFlow::connect_to_service() {
     chosen = Chosen{.endpoint = *choice.endpoint, .reason = choice.reason};
     timeouts = choice.the_policy().timeouts;
     key = upstream_key(downstream, choice);
-    auto connected = co_await context.upstreams.connect(key, snapshot->networks(),
-                                                        timeouts.connect.value_or(kConnectTimeout));
+    places = choice.connections;
+    auto connected =
+        co_await context.upstreams.dial(key, connect_limits(choice), snapshot->networks());
     if (connected) {
       upstream = *std::move(connected);
       in_flight = std::move(choice.in_flight);
       co_return Result<void>();
+    }
+    if (connected.error().code == Code::exhausted) {
+      shed = true;
+      co_return std::move(connected).error();
     }
     if (count_outcome(context, choice, mesh::Outcome::connect_error, {})) {
       judge_endpoint(context, route_connection(context, downstream), choice,
@@ -250,7 +256,8 @@ void keep_for_later(TcpFlow& flow) {
   flow.place.leave();
   if (!flow.upstream) return;
   flow.context.upstreams.put(flow.key, {.connection = std::make_unique<http::ClientConnection>(
-                                            flow.context.loop, std::move(flow.upstream))});
+                                            flow.context.loop, std::move(flow.upstream)),
+                                        .places = std::move(flow.places)});
 }
 
 // Serves a connection to its end, unless it is one of HTTP. Its frame is gone then: an idle

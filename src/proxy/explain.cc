@@ -108,6 +108,10 @@ std::string describe(const mesh::Policy& policy) {
     parts.push_back(fmt::format("at most {} requests per endpoint",
                                 policy.circuit_breaking.requests_per_endpoint_max));
   }
+  if (policy.circuit_breaking.connections_per_endpoint_max != 0) {
+    parts.push_back(fmt::format("at most {} connections per endpoint",
+                                policy.circuit_breaking.connections_per_endpoint_max));
+  }
   if (policy.hedging_percentile != 0) {
     parts.push_back(fmt::format("hedging after p{}", policy.hedging_percentile));
   }

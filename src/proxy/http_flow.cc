@@ -81,7 +81,8 @@ void set_forwarded(codec::Headers& headers, const Downstream& downstream) {
 
 int status_for(const Error& error) {
   switch (error.code) {
-    case Code::refused: return kServiceUnavailable;
+    case Code::refused:
+    case Code::exhausted: return kServiceUnavailable;
     case Code::timed_out: return kGatewayTimeout;
     default: return kBadGateway;
   }
@@ -173,6 +174,9 @@ struct HttpFlow::Tried {
   std::optional<http::Response> response = {};  // of the upstream's channel
   Error error = {};                             // where there is none
   Duration latency = {};                        // to the response's head
+
+  // The endpoint has as many connections as it may have, and was waited for.
+  bool found_no_place() const { return !connected && error.code == Code::exhausted; }
 };
 
 void HttpFlow::note_key(const UpstreamKey& key) {
@@ -356,7 +360,7 @@ rt::Task<void> HttpFlow::send(Asked& asked, http::Body* body) {
         tried.response && std::ranges::find(codes, tried.response->head.status) == codes.end();
     if (counts) co_return co_await hand_on(asked, std::move(tried));
     if (!tried.response) {
-      asked.last = std::move(tried.error);
+      asked.last = tried.error;
       asked.record.error = asked.last.message;
       if (tried.connected && tried.upstream.channel().request_body_failed()) co_return;
     }
@@ -375,13 +379,11 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
   const mesh::Timeouts& timeouts = tried.choice.the_policy().timeouts;
   tried.key = upstream_key(downstream_, tried.choice);
   note_key(tried.key);
-  auto upstream =
-      co_await context_.upstreams.get(tried.key, version_for(asked.request, tried.choice),
-                                      {.timeout = timeouts.connect.value_or(kConnectTimeout),
-                                       .age_max = timeouts.connection_age_max,
-                                       .fresh = asked.fresh,
-                                       .websocket = codec::is_websocket_handshake(asked.head())},
-                                      context_.snapshot->networks());
+  ConnectLimits limits = connect_limits(tried.choice);
+  limits.fresh = asked.fresh;
+  limits.websocket = codec::is_websocket_handshake(asked.head());
+  auto upstream = co_await context_.upstreams.get(
+      tried.key, version_for(asked.request, tried.choice), limits, context_.snapshot->networks());
   if (!upstream) {
     tried.error = std::move(upstream).error();
     note(asked, tried);
@@ -406,8 +408,9 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt(Asked& asked, http::Body* body, Choi
 }
 
 // What the attempt says of its endpoint. A kept connection that turns out to be stale says nothing,
-// and neither does a request whose own body broke off.
+// and neither does a request whose own body broke off, or that was let in by none.
 void HttpFlow::note(Asked& asked, const Tried& tried) {
+  if (tried.found_no_place()) return;
   mesh::Outcome outcome = mesh::Outcome::connect_error;
   if (tried.response) {
     outcome = outcome_of(tried.response->head);
@@ -468,6 +471,10 @@ rt::Task<HttpFlow::Tried> HttpFlow::attempt_later(Asked& asked, SocketAddress ot
 
 rt::Task<bool> HttpFlow::once_more(Asked& asked, Tried& tried) {
   const mesh::Retry& policy = asked.the_policy().retry;
+  if (tried.found_no_place()) {
+    context_.metrics.shed(asked.record.service, asked.record.service_port).add();
+    co_return false;
+  }
   // Nothing was sent: any request may go elsewhere.
   if (!tried.connected) {
     asked.refused_by.push_back(*tried.choice.endpoint);

@@ -1,15 +1,21 @@
 #include "proxy/upstreams.h"
 
+#include "proxy/admission.h"
 #include "rt/combine.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tulle::proxy {
 
 Upstreams::Upstreams(rt::Loop& loop, net::Network& network)
-    : loop_(loop), network_(network), idle_(loop), pods_(std::make_shared<const PodTable>()) {}
+    : loop_(loop),
+      network_(network),
+      idle_(loop),
+      pods_(std::make_shared<const PodTable>()),
+      self_(std::make_shared<Self>(loop, this)) {}
 
-Upstreams::~Upstreams() = default;
+Upstreams::~Upstreams() { self_->upstreams = nullptr; }
 
 void Upstreams::set_pods(PodTablePtr pods) {
   const PodTablePtr before = std::exchange(pods_, std::move(pods));
@@ -54,6 +60,30 @@ Result<std::unique_ptr<net::Datagram>> Upstreams::bind_datagram(const SocketAddr
 
 namespace {
 
+// A connection that has a place among those of its endpoint, as long as it is there.
+class PlacedStream final : public net::Stream {
+ public:
+  PlacedStream(std::unique_ptr<net::Stream> inner, mesh::Gate::Place place)
+      : place_(std::move(place)), inner_(std::move(inner)) {}
+  net::Attempt try_read(std::span<char> buffer) override { return inner_->try_read(buffer); }
+  net::Attempt try_write(std::span<const std::string_view> pieces) override {
+    return inner_->try_write(pieces);
+  }
+  void wait(net::Interest interest, rt::Runnable& waiter) override {
+    inner_->wait(interest, waiter);
+  }
+  Result<void> shutdown_write() override { return inner_->shutdown_write(); }
+  void reset_when_closed() override { inner_->reset_when_closed(); }
+  SocketAddress local_address() const override { return inner_->local_address(); }
+  SocketAddress peer_address() const override { return inner_->peer_address(); }
+  SocketAddress original_destination() const override { return inner_->original_destination(); }
+  int plain_fd() const override { return inner_->plain_fd(); }
+
+ private:
+  const mesh::Gate::Place place_;  // given back once the connection is closed
+  std::unique_ptr<net::Stream> inner_;
+};
+
 rt::Task<Result<std::unique_ptr<net::Stream>>> connect_and_announce(net::Network& network,
                                                                     net::ConnectOptions options,
                                                                     std::string announcement) {
@@ -78,6 +108,108 @@ rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::connect(const Upstream
   co_return co_await rt::with_deadline(loop_, loop_.now() + timeout, std::move(connected));
 }
 
+struct Upstreams::Waiting {
+  const UpstreamKey& key;
+  bool takes_kept = false;
+  mesh::Gate::Place place = {};
+  std::shared_ptr<Turn> turn = {};
+  // One that has a place, which another request has left: in place of a new one.
+  std::unique_ptr<http::ClientConnection> connection = {};
+};
+
+rt::Task<Result<void>> Upstreams::enter(Waiting& waiting, const ConnectLimits& limits) {
+  using Entry = mesh::Gate::Entry;
+  const Instant until = loop_.now() + limits.place_patience;
+  waiting.turn = std::make_shared<Turn>(loop_);
+  waiting.place = mesh::Gate::enter(limits.places, limits.place_limits, on_turn(waiting.turn),
+                                    {.who = this, .on_wanted = room_maker(waiting.key.endpoint)});
+  if (waiting.place.entry() == Entry::waiting) {
+    co_await rt::race(waiting.turn->come.wait(), rt::until(loop_, until));
+  }
+  if (waiting.connection || waiting.place.entry() == Entry::inside) co_return Result<void>();
+  co_return fail(Code::exhausted, "endpoint " + waiting.key.endpoint.to_string() +
+                                      " has as many connections as its policy allows");
+}
+
+rt::Task<Result<std::unique_ptr<net::Stream>>> Upstreams::dial(const UpstreamKey& key,
+                                                               const ConnectLimits& limits,
+                                                               const mesh::Networks& networks) {
+  if (!limits.places) co_return co_await connect(key, networks, limits.timeout);
+  Waiting waiting{.key = key};
+  CO_TRY_VOID(co_await enter(waiting, limits));
+  CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
+  co_return std::make_unique<PlacedStream>(std::move(stream), std::move(waiting.place));
+}
+
+rt::Task<Result<Upstream>> Upstreams::get_placed(const UpstreamKey& key,
+                                                 const ConnectLimits& limits,
+                                                 const mesh::Networks& networks) {
+  Waiting waiting{.key = key, .takes_kept = !limits.fresh};
+  {
+    struct Listed {
+      std::list<Waiting*>& list;
+      std::list<Waiting*>::iterator self;
+      ~Listed() { list.erase(self); }
+    } listed{.list = waiting_, .self = waiting_.insert(waiting_.end(), &waiting)};
+    CO_TRY_VOID(co_await enter(waiting, limits));
+  }
+  if (!waiting.connection) {
+    CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
+    waiting.connection = std::make_unique<http::ClientConnection>(
+        loop_, std::make_unique<PlacedStream>(std::move(stream), std::move(waiting.place)));
+  }
+  co_return Upstream{.connection = std::move(waiting.connection), .places = limits.places};
+}
+
+void Upstreams::put(const UpstreamKey& key, Upstream upstream) {
+  if (!upstream.connection) return;
+  const bool wanted = upstream.places && upstream.places->waiting() > 0;
+  if (wanted) return hand_over(key, std::move(upstream));
+  idle_.put(key, std::move(upstream.connection));
+}
+
+// Somebody waits for a place at the endpoint. If it is one of ours who may have the connection as
+// it is, it gets that; else the place alone.
+void Upstreams::hand_over(const UpstreamKey& key, Upstream upstream) {
+  http::ClientConnection& connection = *upstream.connection;
+  if (!connection.reusable() || !connection.idle_alive()) return;
+  for (Waiting* waiting : waiting_) {
+    const bool fits = waiting->takes_kept && !waiting->connection && waiting->key == key;
+    if (!fits || !upstream.places->is_next(waiting->place)) continue;
+    waiting->connection = std::move(upstream.connection);
+    waiting->place.leave();
+    return waiting->turn->come.set();
+  }
+}
+
+// Soon, from any thread.
+std::function<void()> Upstreams::room_maker(const SocketAddress& endpoint) {
+  return [self = self_, endpoint] {
+    self->loop.post([self, endpoint] {
+      if (self->upstreams != nullptr) self->upstreams->make_room(endpoint);
+    });
+  };
+}
+
+// Closes one connection that nothing is under way on, if there is any.
+void Upstreams::make_room(const SocketAddress& endpoint) {
+  bool closed = false;
+  idle_.drop_if([&](const UpstreamKey& key) {
+    if (closed || key.endpoint != endpoint) return false;
+    closed = true;
+    return true;
+  });
+  if (closed) return;
+  for (const auto& [key, place] : shared_) {
+    if (key.endpoint != endpoint) continue;
+    const auto unused = std::ranges::find_if(
+        place->clients, [](const Client& client) { return client.http2->streams() == 0; });
+    if (unused == place->clients.end()) continue;
+    place->clients.erase(unused);
+    return;
+  }
+}
+
 rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version version,
                                           const ConnectLimits& limits,
                                           const mesh::Networks& networks) {
@@ -90,8 +222,10 @@ rt::Task<Result<Upstream>> Upstreams::get(const UpstreamKey& key, Version versio
   while (!limits.fresh) {
     auto idle = idle_.take(key);
     if (!idle) break;
-    if (!too_old(idle->created_at(), limits)) co_return Upstream{.connection = std::move(idle)};
+    if (too_old(idle->created_at(), limits)) continue;
+    co_return Upstream{.connection = std::move(idle), .places = limits.places};
   }
+  if (limits.places) co_return co_await get_placed(key, limits, networks);
   CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
   co_return Upstream{.connection =
                          std::make_unique<http::ClientConnection>(loop_, std::move(stream))};
@@ -116,7 +250,7 @@ rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, ConnectLimit
       if (limits.fresh || !usable(client)) continue;
       if (best == nullptr || client.http2->streams() < best->streams()) best = client.http2.get();
     }
-    if (best != nullptr) co_return Upstream{.stream = best->open()};
+    if (best != nullptr) co_return Upstream{.stream = best->open(), .places = limits.places};
     if (!shared->dialling) break;
     co_await rt::wait_on(shared->dialled);
     limits.fresh = false;
@@ -130,10 +264,17 @@ rt::Task<Result<Upstream>> Upstreams::share(const UpstreamKey& key, ConnectLimit
     }
   } dialling{loop_, *shared};
   shared->dialling = true;
-  CO_TRY(auto stream, co_await connect(key, networks, limits.timeout));
-  shared->clients.push_back({.http2 = std::make_unique<http::Http2Client>(loop_, std::move(stream)),
-                             .created_at = loop_.now()});
-  co_return Upstream{.stream = shared->clients.back().http2->open()};
+  CO_TRY(auto stream, co_await dial(key, limits, networks));
+  http::Http2ClientOptions options;
+  if (limits.places) {
+    options.on_idle = [places = limits.places, make_room = room_maker(key.endpoint)] {
+      if (places->waiting() > 0) make_room();
+    };
+  }
+  shared->clients.push_back(
+      {.http2 = std::make_unique<http::Http2Client>(loop_, std::move(stream), options),
+       .created_at = loop_.now()});
+  co_return Upstream{.stream = shared->clients.back().http2->open(), .places = limits.places};
 }
 
 }  // namespace tulle::proxy

@@ -7,6 +7,9 @@
 #include "net/network.h"
 #include "proxy/pods.h"
 
+#include <functional>
+#include <list>
+
 namespace tulle::proxy {
 
 // What a pooled connection may be used for: the calling workload and the endpoint. What one
@@ -35,6 +38,7 @@ inline constexpr Duration kConnectTimeout = std::chrono::seconds(5);
 struct Upstream {
   std::unique_ptr<http::ClientConnection> connection = nullptr;
   std::unique_ptr<http::Channel> stream = nullptr;
+  std::shared_ptr<mesh::Gate> places = nullptr;  // of the endpoint's connections, if limited
 
   http::Channel& channel() const { return connection ? *connection : *stream; }
 };
@@ -45,6 +49,10 @@ struct ConnectLimits {
   std::optional<Duration> age_max = {};  // of one that was there before
   bool fresh = false;                    // on none that was there before
   bool websocket = false;                // that takes the handshake of a WebSocket
+  // Of the endpoint's connections; null: there may be any number.
+  std::shared_ptr<mesh::Gate> places = nullptr;
+  mesh::Gate::Limits place_limits = {};
+  Duration place_patience = {};
 };
 
 // Belongs to one worker.
@@ -70,15 +78,19 @@ class Upstreams final {
                                                        const IpAddress& caller,
                                                        const mesh::Networks& networks);
 
+  // The same with a place among the connections that the endpoint may have: the stream gives it
+  // back. Code::exhausted where there is none in time.
+  rt::Task<Result<std::unique_ptr<net::Stream>>> dial(const UpstreamKey& key,
+                                                      const ConnectLimits& limits,
+                                                      const mesh::Networks& networks);
+
   enum class Version : std::uint8_t { http1, http2 };
-  // For one request, as connect(). Where the endpoint speaks HTTP/2 but takes no WebSocket so, the
+  // For one request, as dial(). Where the endpoint speaks HTTP/2 but takes no WebSocket so, the
   // request gets a connection of HTTP/1.1.
   rt::Task<Result<Upstream>> get(const UpstreamKey& key, Version version,
                                  const ConnectLimits& limits, const mesh::Networks& networks);
-  // After the request. What can be used again is kept.
-  void put(const UpstreamKey& key, Upstream upstream) {
-    if (upstream.connection) idle_.put(key, std::move(upstream.connection));
-  }
+  // After the request. What can be used again is kept, or handed to who waits for a place.
+  void put(const UpstreamKey& key, Upstream upstream);
   // Closes what is kept to this address and not in use.
   void close_idle(const IpAddress& address);
   // Closes what is kept for this key. REQUIRES: no request is under way there.
@@ -96,6 +108,21 @@ class Upstreams final {
     std::unique_ptr<http::Http2Client> http2;
     Instant created_at;
   };
+  // One who waits for a place among the connections of an endpoint.
+  struct Waiting;
+  // Told when somebody waits for a place that an idle connection has. Gates share it, and may
+  // outlive this.
+  struct Self {
+    rt::Loop& loop;
+    Upstreams* upstreams;  // looked at on the loop only; null: gone
+  };
+  rt::Task<Result<Upstream>> get_placed(const UpstreamKey& key, const ConnectLimits& limits,
+                                        const mesh::Networks& networks);
+  rt::Task<Result<void>> enter(Waiting& waiting, const ConnectLimits& limits);
+  void hand_over(const UpstreamKey& key, Upstream upstream);
+  std::function<void()> room_maker(const SocketAddress& endpoint);
+  void make_room(const SocketAddress& endpoint);
+
   // The connections of HTTP/2 to one place.
   struct Shared {
     std::vector<Client> clients;
@@ -113,6 +140,8 @@ class Upstreams final {
   http::Pool<UpstreamKey, UpstreamKeyHash> idle_;
   std::unordered_map<UpstreamKey, std::shared_ptr<Shared>, UpstreamKeyHash> shared_;
   PodTablePtr pods_;
+  std::list<Waiting*> waiting_;  // longest first
+  std::shared_ptr<Self> self_;
 };
 
 }  // namespace tulle::proxy
