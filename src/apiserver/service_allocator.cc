@@ -76,7 +76,10 @@ class ServiceAllocator::Admission final {
     } else {
       TRY_VOID(settle_address());
     }
-    return settle_ports();
+    // What the client named comes first, so that nothing of ours takes its place.
+    TRY_VOID(settle_named_ports());
+    TRY_VOID(settle_health_check_port());
+    return give_ports();
   }
 
  private:
@@ -157,11 +160,10 @@ class ServiceAllocator::Admission final {
     return kube::internal_error("failed to allocate a serviceIP: range is full");
   }
 
-  kube::ApiResult<void> settle_ports() {
+  kube::ApiResult<void> settle_named_ports() {
     json::array* ports = kube::find_array(spec_, "ports");
     if (ports == nullptr) return {};
     bool wanted = wants_node_ports(service_);
-    // Ports that the client named come first, so that none of ours takes their place.
     for (std::size_t i = 0; i < ports->size(); ++i) {
       json::object* port = (*ports)[i].if_object();
       if (port == nullptr) continue;
@@ -170,14 +172,21 @@ class ServiceAllocator::Admission final {
       if (!wanted && given == before) port->erase("nodePort");
       if (!wanted) continue;
       if (given == 0 && before != 0) port->insert_or_assign("nodePort", given = before);
-      if (given != 0 && given != before) TRY_VOID(check_port(i, given));
+      if (given != 0 && given != before) {
+        TRY_VOID(check_port(fmt::format("spec.ports[{}].nodePort", i), given));
+      }
       if (given != 0) chosen_.insert(given);
     }
-    if (!wanted) return {};
+    return {};
+  }
+
+  kube::ApiResult<void> give_ports() {
+    json::array* ports = kube::find_array(spec_, "ports");
+    if (ports == nullptr || !wants_node_ports(service_)) return {};
     for (std::size_t i = 0; i < ports->size(); ++i) {
       json::object* port = (*ports)[i].if_object();
       if (port == nullptr || kube::integer_at(*port, "nodePort") != 0) continue;
-      TRY(std::uint16_t free, free_port(i));
+      TRY(std::uint16_t free, free_port(i + 1));
       chosen_.insert(free);
       port->insert_or_assign("nodePort", std::int64_t{free});
     }
@@ -197,8 +206,40 @@ class ServiceAllocator::Admission final {
     return 0;
   }
 
-  kube::ApiResult<void> check_port(std::size_t index, std::int64_t port) const {
-    std::string field = fmt::format("spec.ports[{}].nodePort", index);
+  // Where a load balancer asks whether the Service is on a node: only where that matters.
+  kube::ApiResult<void> settle_health_check_port() {
+    constexpr std::string_view name = "healthCheckNodePort";
+    const std::string field = "spec.healthCheckNodePort";
+    const bool wanted = type_of(service_) == "LoadBalancer" &&
+                        kube::string_at(service_, "spec.externalTrafficPolicy") == "Local";
+    std::int64_t given = kube::integer_at(spec_, name);
+    const std::int64_t before = old_ == nullptr ? 0 : kube::integer_at(*old_, field);
+    if (!wanted) {
+      if (given != 0 && given != before) {
+        return invalid(field, fmt::format("{}: may only be set when `type` is 'LoadBalancer' and "
+                                          "`externalTrafficPolicy` is 'Local'",
+                                          given));
+      }
+      spec_.erase(name);
+      return {};
+    }
+    if (given == 0) given = before;
+    if (given == 0) {
+      TRY(given, free_port(0));
+    } else if (before != 0 && given != before) {
+      return invalid(field, fmt::format("{}: field is immutable", given));
+    } else if (given != before) {
+      TRY_VOID(check_port(field, given));
+    }
+    if (chosen_.contains(given)) {
+      return invalid(field, fmt::format("{}: provided port is already allocated", given));
+    }
+    chosen_.insert(given);
+    spec_[name] = given;
+    return {};
+  }
+
+  kube::ApiResult<void> check_port(const std::string& field, std::int64_t port) const {
     if (port < node_port_first || port > node_port_last) {
       return invalid(field, fmt::format("{}: provided port is not in the valid range. The range of "
                                         "valid ports is {}-{}",
@@ -210,9 +251,10 @@ class ServiceAllocator::Admission final {
     return {};
   }
 
-  kube::ApiResult<std::uint16_t> free_port(std::size_t index) const {
+  // `salt`: another one for each port of a Service.
+  kube::ApiResult<std::uint16_t> free_port(std::size_t salt) const {
     constexpr std::uint64_t count = node_port_last - node_port_first + 1;
-    std::uint64_t start = hash_of(key_, index + 1) % count;
+    std::uint64_t start = hash_of(key_, salt) % count;
     for (std::uint64_t i = 0; i < count; ++i) {
       auto port = static_cast<std::uint16_t>(node_port_first + (start + i) % count);
       if (chosen_.contains(port) || taken_by_other(owner_.ports_, port, key_)) continue;
@@ -253,12 +295,15 @@ ServiceAllocator::Holding ServiceAllocator::holding_of(const json::object& servi
     auto address = IpAddress::parse(kube::string_or(text));
     if (address) holding.addresses.push_back(*address);
   }
-  for (const json::value& port : kube::array_at(service, "spec.ports")) {
-    std::int64_t number = kube::integer_at(kube::object_or_empty(port), "nodePort");
+  const auto add_port = [&](std::int64_t number) {
     if (number > 0 && number <= 65535) {
       holding.ports.push_back(static_cast<std::uint16_t>(number));
     }
+  };
+  for (const json::value& port : kube::array_at(service, "spec.ports")) {
+    add_port(kube::integer_at(kube::object_or_empty(port), "nodePort"));
   }
+  add_port(kube::integer_at(service, "spec.healthCheckNodePort"));
   return holding;
 }
 

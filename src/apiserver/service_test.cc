@@ -124,6 +124,44 @@ TEST(ApiServices, node_ports_are_given_kept_and_taken_back) {
   EXPECT_EQ(server.ask("POST " + services, taken).status, 201);
 }
 
+TEST(ApiServices, a_port_for_health_checks_is_given_where_the_policy_is_local) {
+  TestServer server;
+  const auto health_port_of = [](const Answer& answer) {
+    return kube::integer_at(answer.object(), "spec.healthCheckNodePort");
+  };
+  const std::string local = R"(,"type":"LoadBalancer","externalTrafficPolicy":"Local")";
+  const Answer made = server.ask("POST " + services, service("web", local));
+  ASSERT_EQ(made.status, 201) << made.text;
+  const std::int64_t port = health_port_of(made);
+  EXPECT_GE(port, node_port_first);
+  EXPECT_LE(port, node_port_last);
+  EXPECT_NE(port, node_port_of(made));
+  EXPECT_EQ(health_port_of(server.ask("PUT " + services + "/web", service("web", local))), port);
+
+  const auto with_port = [&](std::int64_t number) {
+    return local + R"(,"healthCheckNodePort":)" + std::to_string(number);
+  };
+  Answer refused = server.ask("PUT " + services + "/web", service("web", with_port(port + 1)));
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_THAT(refused.text, HasSubstr("field is immutable"));
+  refused = server.ask("POST " + services, service("other", with_port(port)));
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_THAT(refused.text, HasSubstr("provided port is already allocated"));
+  refused = server.ask("POST " + services, service("other", with_port(80)));
+  EXPECT_THAT(refused.text, HasSubstr("The range of valid ports is 30000-32767"));
+  refused = server.ask("POST " + services, service("other", R"(,"type":"NodePort",
+      "externalTrafficPolicy":"Local","healthCheckNodePort":30123)"));
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_THAT(refused.text, HasSubstr("may only be set when"));
+
+  EXPECT_EQ(health_port_of(server.ask("PATCH " + services + "/web",
+                                      R"({"spec":{"externalTrafficPolicy":"Cluster"}})", merge)),
+            0);
+  const Answer next = server.ask("POST " + services, service("other", with_port(port)));
+  EXPECT_EQ(next.status, 201) << next.text;
+  EXPECT_EQ(health_port_of(next), port);
+}
+
 TEST(ApiServices, a_new_server_knows_what_the_store_holds) {
   TestServer server;
   std::string address = address_of(server.ask("POST " + services, service("web", "")));

@@ -700,6 +700,18 @@ TEST_F(NearnessTest, a_traffic_policy_is_local_where_it_says_so) {
   EXPECT_EQ(world.ports[0].local_tiers[0].size(), 1U);
 }
 
+TEST_F(NearnessTest, a_health_check_port_is_for_load_balancers_that_are_local) {
+  const auto port_of = [this](std::string_view type, std::string_view policy) {
+    service("world", R"({"clusterIP": "10.96.0.7", "type": ")" + std::string(type) +
+                         R"(", "externalTrafficPolicy": ")" + std::string(policy) +
+                         R"(", "healthCheckNodePort": 30099, "ports": [{"port": 80}]})");
+    return built("world").health_check_node_port;
+  };
+  EXPECT_EQ(port_of("LoadBalancer", "Local"), 30099);
+  EXPECT_EQ(port_of("LoadBalancer", "Cluster"), 0);
+  EXPECT_EQ(port_of("NodePort", "Local"), 0);
+}
+
 class ChangeTimesTest : public CompilerTest {
  protected:
   void changed_slice(std::string_view name, std::string_view at, std::string_view address) {

@@ -150,6 +150,11 @@ ServiceFacts read_service(const boost::json::object& object, Problems& problems)
   }
   service.internal_local = string_at(object, "spec.internalTrafficPolicy") == "Local";
   service.external_local = string_at(object, "spec.externalTrafficPolicy") == "Local";
+  if (service.external_local && service.type == ServiceType::load_balancer) {
+    const std::int64_t port = integer_at(object, "spec.healthCheckNodePort");
+    if (port > 0 && port <= 65535)
+      service.health_check_node_port = static_cast<std::uint16_t>(port);
+  }
   facts.preference = read_preference(object, problems);
   facts.publish_not_ready = bool_at(object, "spec.publishNotReadyAddresses");
   return facts;

@@ -117,6 +117,7 @@ Decision route(const Snapshot& snapshot, const RouteRequest& request) {
     case ListenerKind::node_port: return route_door(snapshot, request, DoorKind::node_port);
     case ListenerKind::load_balancer: return route_door(snapshot, request, DoorKind::load_balancer);
     case ListenerKind::tls_passthrough: return route_tls(snapshot, request);
+    case ListenerKind::health_check: return {.reason = RouteReason::unknown_door};
     case ListenerKind::ingress: break;
   }
   return route_ingress(snapshot, request);
@@ -129,6 +130,7 @@ std::string_view to_string(ListenerKind kind) {
     case ListenerKind::load_balancer: return "load_balancer";
     case ListenerKind::ingress: return "ingress";
     case ListenerKind::tls_passthrough: return "tls_passthrough";
+    case ListenerKind::health_check: return "health_check";
   }
   return "";
 }

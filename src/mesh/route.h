@@ -17,6 +17,7 @@ enum class ListenerKind : std::uint8_t {
   load_balancer,    // front door; destination is the local address
   ingress,          // front door; host and path decide
   tls_passthrough,  // front door; the server name of TLS decides
+  health_check,     // front door; leads nowhere, it is answered there (proxy/health_door.h)
 };
 std::string_view to_string(ListenerKind kind);
 

@@ -93,7 +93,7 @@ void Snapshot::for_each_workload(const std::function<void(const Workload&)>& vis
 
 const Door* Snapshot::door(DoorKind kind, Transport transport, const SocketAddress& address) const {
   SocketAddress wanted = address;
-  if (kind == DoorKind::node_port) wanted.ip = IpAddress();
+  if (kind != DoorKind::load_balancer) wanted.ip = IpAddress();
   auto key = std::tie(kind, transport, wanted);
   auto found = std::ranges::lower_bound(*doors_, key, {}, [](const Door& door) {
     return std::tie(door.kind, door.transport, door.address);

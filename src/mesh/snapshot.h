@@ -121,6 +121,8 @@ struct Service {
   std::string external_name = {};                       // lower case, no dot at the end
   bool internal_local = false;  // internalTrafficPolicy: Local; else Cluster
   bool external_local = false;  // externalTrafficPolicy: Local, for node ports and load balancers
+  // Where a load balancer before this node asks whether the service is here; 0: nowhere.
+  std::uint16_t health_check_node_port = 0;
   LoadBalancing load_balancing = LoadBalancing::least_request;       // by policy or annotation
   std::shared_ptr<const Policy> policy = {};                         // null: none, see the_policy()
   std::optional<std::chrono::seconds> client_affinity_timeout = {};  // sessionAffinity: ClientIP
@@ -146,15 +148,16 @@ struct Workload {
   friend bool operator==(const Workload&, const Workload&) = default;
 };
 
-enum class DoorKind : std::uint8_t { node_port, load_balancer };
+enum class DoorKind : std::uint8_t { node_port, load_balancer, health_check };
 
 // A listener of the front door that a service asks for.
 struct Door {
   DoorKind kind = DoorKind::node_port;
   Transport transport = Transport::tcp;
-  SocketAddress address = {};  // ip unspecified for node_port: listen on the configured addresses
+  // Where only a load balancer has an ip of its own: listen on the configured addresses.
+  SocketAddress address = {};
   ObjectName service = {};
-  std::uint16_t service_port = 0;
+  std::uint16_t service_port = 0;  // 0: a health check is of all
 
   friend bool operator==(const Door&, const Door&) = default;
 };
@@ -198,7 +201,7 @@ class Snapshot final {
   // Every listener that services ask for, ordered by (kind, transport, address). The same pointer
   // as in the Snapshot before if none changed.
   const std::shared_ptr<const std::vector<Door>>& doors() const { return doors_; }
-  // The door that listens at `address` (node ports: any ip, the port decides), or null.
+  // The door that listens at `address` (but for load balancers: any ip, the port decides), or null.
   const Door* door(DoorKind kind, Transport transport, const SocketAddress& address) const;
 
   // In order. The same pointer as in the Snapshot before if it is the same ones.

@@ -163,6 +163,11 @@ std::vector<Door> doors_of(const Service& service) {
       doors.push_back(door);
     }
   }
+  if (service.health_check_node_port != 0) {
+    doors.push_back({.kind = DoorKind::health_check,
+                     .address = {.ip = {}, .port = service.health_check_node_port},
+                     .service = service.name});
+  }
   return doors;
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "mesh/tls_table.h"
 #include "proxy/connection.h"
+#include "proxy/health_door.h"
 #include "rt/sleep.h"
 
 #include <algorithm>
@@ -25,7 +26,9 @@ std::vector<FrontDoor::Key> FrontDoor::wanted(const mesh::Snapshot& snapshot) co
     Key key{.transport = door.transport};
     switch (door.kind) {
       case mesh::DoorKind::node_port:
-        key.kind = mesh::ListenerKind::node_port;
+      case mesh::DoorKind::health_check:
+        key.kind = door.kind == mesh::DoorKind::node_port ? mesh::ListenerKind::node_port
+                                                          : mesh::ListenerKind::health_check;
         for (const IpAddress& ip : options_.node_addresses) {
           key.at = {.ip = ip, .port = door.address.port};
           keys.push_back(key);
@@ -112,6 +115,9 @@ Result<void> FrontDoor::open_tcp(const Key& key) {
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address(), .idle = &idle};
+    if (key.kind == mesh::ListenerKind::health_check) {
+      return serve_health_check(context_, std::move(stream), std::move(downstream));
+    }
     const ServeConnection serve = key.tls ? &serve_tls_connection : &serve_connection;
     return expects_proxy_header(key) ? serve_announced_connection(context_, std::move(stream),
                                                                   std::move(downstream), serve)

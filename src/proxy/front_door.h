@@ -1,5 +1,5 @@
-// The listeners on the host that services and Ingresses ask for: node ports, load balancers and the
-// Ingress port.
+// The listeners on the host that services and Ingresses ask for: node ports, load balancers with
+// their health checks, and the Ingress port.
 #pragma once
 
 #include "mesh/snapshot_builder.h"

@@ -274,6 +274,53 @@ TEST_F(FrontDoorTest, a_taken_port_is_tried_again) {
   EXPECT_EQ(status_of(ask(wire, "/")), "200");
 }
 
+TEST_F(FrontDoorTest, the_health_check_port_says_how_many_endpoints_of_this_node_take_requests) {
+  service.external_local = true;
+  service.health_check_node_port = 30099;
+  publish();
+  const auto ask_health = [this] {
+    http::Wire wire = dial_host("127.0.0.1:30099");
+    return ask(wire, "/healthz");
+  };
+  const std::string answer = ask_health();
+  EXPECT_EQ(status_of(answer), "200");
+  EXPECT_THAT(answer, testing::HasSubstr("Content-Type: application/json\r\n"));
+  EXPECT_THAT(answer, testing::HasSubstr("X-Load-Balancing-Endpoint-Weight: 2\r\n"));
+  EXPECT_EQ(body_of(answer), R"({
+	"service": {
+		"namespace": "default",
+		"name": "world"
+	},
+	"localEndpoints": 2,
+	"serviceProxyHealthy": true
+})");
+
+  health_of[servers[0].address] = mesh::Health::draining;
+  publish();
+  EXPECT_THAT(ask_health(), testing::HasSubstr("\"localEndpoints\": 1,"));
+  const auto* port = builder.build()
+                         ->service(mesh::ObjectNameView{"default", "world"})
+                         ->find_port(80, mesh::Transport::tcp);
+  port->find_pickable(servers[1].address)->state->drain = mesh::Drain::avoided;
+  const std::string none = ask_health();
+  EXPECT_EQ(status_of(none), "503") << "it is about to stop";
+  EXPECT_THAT(none, testing::HasSubstr("\"localEndpoints\": 0,"));
+
+  service.health_check_node_port = 0;
+  publish();
+  EXPECT_FALSE(sim.loop.run(network.connect({.to = at("127.0.0.1:30099")})));
+}
+
+TEST_F(FrontDoorTest, what_is_not_on_this_node_does_not_count_for_its_health) {
+  mesh::Service far = mesh::testing::service("far", "10.96.0.6", {{"10.244.9.9:80"}});
+  far.external_local = true;
+  far.health_check_node_port = 30098;
+  builder.put(std::move(far));
+  publish();
+  http::Wire wire = dial_host("127.0.0.1:30098");
+  EXPECT_EQ(status_of(ask(wire, "/")), "503");
+}
+
 // Always has something to read and always takes what is written, up to an end.
 class Torrent final : public net::Stream {
  public:

@@ -204,7 +204,8 @@ class ProxyTest : public testing::Test {
         port.endpoints.push_back(
             {.address = server.address,
              .health = health == health_of.end() ? mesh::Health::ready : health->second,
-             .workload = server.pod->name});
+             .workload = server.pod->name,
+             .local = true});
       }
     }
     builder.put(std::move(full));
