@@ -236,18 +236,31 @@ struct HttpStart {
   UpstreamKey key = {};  // of a connection that is kept for its requests
 };
 
-rt::Task<void> serve_http(Context& context, std::unique_ptr<net::Stream> stream,
-                          Downstream downstream, HttpStart start) {
-  const http::ConnectionContext connection{.local = downstream.destination,
-                                           .peer = downstream.peer,
-                                           .idle = downstream.idle,
-                                           .received = start.received};
-  HttpFlow flow(context, std::move(downstream), start.chosen);
-  flow.note_key(start.key);
-  auto serving = http::serve_connection(context.loop, std::move(stream), flow,
-                                        context.server_options, connection);
-  start = {};  // it has a copy
+// A connection until it is known what it carries. Where that takes a while it is no part of the
+// frame that waits: what an idle connection of HTTP consists of stays there as long as that does.
+struct Accepted {
+  std::unique_ptr<net::Stream> stream;
+  Downstream downstream;
+};
+
+[[gnu::noinline]] rt::Task<void> serve_flow(std::unique_ptr<HttpFlow> flow,
+                                            rt::Task<void> serving) {
+  static_cast<void>(flow);  // outlives what is served
   co_await std::move(serving);
+}
+
+rt::Task<void> serve_http(Context& context, std::unique_ptr<Accepted> accepted,
+                          std::unique_ptr<HttpStart> start) {
+  Downstream& downstream = accepted->downstream;
+  http::ConnectionContext connection{
+      .local = downstream.destination, .peer = downstream.peer, .idle = downstream.idle};
+  if (start) connection.received = start->received;
+  auto flow = std::make_unique<HttpFlow>(context, std::move(downstream),
+                                         start ? start->chosen : std::nullopt);
+  if (start) flow->note_key(start->key);
+  auto serving = http::serve_connection(context.loop, std::move(accepted->stream), *flow,
+                                        context.server_options, connection);
+  return serve_flow(std::move(flow), std::move(serving));
 }
 
 // The connection that was dialled in case the server speaks first serves a request just as well.
@@ -260,15 +273,14 @@ void keep_for_later(TcpFlow& flow) {
                                         .places = std::move(flow.places)});
 }
 
-// Serves a connection to its end, unless it is one of HTTP. Its frame is gone then: an idle
-// connection of HTTP is not to carry it.
-[[gnu::noinline]] rt::Task<std::optional<HttpStart>> serve_unless_http(
-    Context& context, net::Stream& stream, const Downstream& downstream,
-    const mesh::ServicePort& port) {
+// Serves a connection to a service to its end, unless it is one of HTTP: then, what is known of it.
+[[gnu::noinline]] rt::Task<std::unique_ptr<HttpStart>> serve_unless_http(
+    Context& context, net::Stream& stream, const Downstream& downstream) {
   TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
   flow.record = begin_record(context, downstream, "tcp");
   const Instant start = context.loop.now();
   Spoken spoken = Spoken::other;
+  const mesh::ServicePort& port = *route_connection(context, downstream).port;
   switch (port.protocol) {
     case mesh::ProtocolHint::http: spoken = Spoken::http; break;
     case mesh::ProtocolHint::tcp: break;
@@ -277,8 +289,8 @@ void keep_for_later(TcpFlow& flow) {
   }
   if (spoken == Spoken::http) {
     keep_for_later(flow);
-    co_return HttpStart{
-        .received = std::move(flow.received), .chosen = flow.chosen, .key = std::move(flow.key)};
+    co_return std::make_unique<HttpStart>(HttpStart{
+        .received = std::move(flow.received), .chosen = flow.chosen, .key = std::move(flow.key)});
   }
   Result<void> outcome;
   if (spoken == Spoken::ended) {
@@ -292,29 +304,28 @@ void keep_for_later(TcpFlow& flow) {
     if (outcome) outcome = co_await flow.carry();
   }
   flow.finish(start, outcome);
-  co_return std::nullopt;
+  co_return nullptr;
 }
 
-[[gnu::noinline]] rt::Task<void> serve_address(Context& context,
-                                               std::unique_ptr<net::Stream> stream,
-                                               Downstream downstream,
-                                               const mesh::Decision& decision) {
-  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
+[[gnu::noinline]] rt::Task<void> serve_address(Context& context, net::Stream& stream,
+                                               const Downstream& downstream) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
   flow.record = begin_record(context, downstream, "tcp");
   const Instant start = context.loop.now();
-  auto outcome = co_await flow.connect(decision);
+  auto outcome = co_await flow.connect(route_connection(context, downstream));
   if (outcome) outcome = co_await flow.carry();
   flow.finish(start, outcome);
 }
 
 // Nowhere to go. Who speaks HTTP is told why; others see the connection reset.
-[[gnu::noinline]] rt::Task<void> serve_refused(Context& context,
-                                               std::unique_ptr<net::Stream> stream,
-                                               Downstream downstream) {
-  TcpFlow flow{.context = context, .downstream = downstream, .client = *stream};
-  if (co_await hear_out(flow) != Spoken::http) co_return stream->reset_when_closed();
-  HttpStart start{.received = std::move(flow.received)};
-  co_await serve_http(context, std::move(stream), std::move(downstream), std::move(start));
+[[gnu::noinline]] rt::Task<std::unique_ptr<HttpStart>> refuse_unless_http(
+    Context& context, net::Stream& stream, const Downstream& downstream) {
+  TcpFlow flow{.context = context, .downstream = downstream, .client = stream};
+  if (co_await hear_out(flow) != Spoken::http) {
+    stream.reset_when_closed();
+    co_return nullptr;
+  }
+  co_return std::make_unique<HttpStart>(HttpStart{.received = std::move(flow.received)});
 }
 
 // What a connection begins with, once `parse` finds it complete in all that was received; an end or
@@ -360,80 +371,124 @@ rt::Task<void> refuse_plain(net::Stream& stream, std::string_view received) {
   (void)stream.shutdown_write();
 }
 
-}  // namespace
-
-rt::Task<void> serve_announced_connection(Context& context, std::unique_ptr<net::Stream> stream,
-                                          Downstream downstream, ServeConnection serve) {
+// Reads the PROXY header off the stream. False: there is none, and the connection is over.
+[[gnu::noinline]] rt::Task<bool> read_announcement(Context& context, Accepted& accepted) {
   const Instant start = context.loop.now();
+  Downstream& downstream = accepted.downstream;
   std::string received;
   const auto header = co_await rt::with_deadline(
       context.loop, start + kProxyHeaderTimeout,
-      read_opening(*stream, received, codec::parse_proxy_header, "PROXY header"));
+      read_opening(*accepted.stream, received, codec::parse_proxy_header, "PROXY header"));
   if (!header) {
     obs::AccessRecord record = begin_record(context, downstream, "tcp");
-    co_return finish(context, record, start, header.error());
+    finish(context, record, start, header.error());
+    co_return false;
   }
   received.erase(0, header->length);
   const auto& told = header->addresses;
   downstream.announced_destination = told ? told->destination : downstream.destination;
   if (told) downstream.peer = told->source;
-  auto rest = http::prefixed_stream(context.loop, std::move(received), std::move(stream));
-  co_await serve(context, std::move(rest), std::move(downstream));
+  accepted.stream =
+      http::prefixed_stream(context.loop, std::move(received), std::move(accepted.stream));
+  co_return true;
 }
 
-rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
-                                    Downstream downstream) {
+rt::Task<void> serve_announced(Context& context, std::unique_ptr<Accepted> accepted,
+                               ServeConnection serve) {
+  if (!co_await read_announcement(context, *accepted)) co_return;
+  co_await serve(context, std::move(accepted->stream), std::move(accepted->downstream));
+}
+
+// Puts the stream within TLS in its place. False: the connection was served, or refused.
+[[gnu::noinline]] rt::Task<bool> end_tls(Context& context, Accepted& accepted) {
   const Instant deadline = context.loop.now() + kTlsHandshakeTimeout;
+  Downstream& downstream = accepted.downstream;
   std::string received;
   const auto hello = co_await rt::with_deadline(
       context.loop, deadline,
-      read_opening(*stream, received, codec::parse_client_hello, "ClientHello"));
-  if (!hello) co_return co_await refuse_plain(*stream, received);
+      read_opening(*accepted.stream, received, codec::parse_client_hello, "ClientHello"));
+  if (!hello) {
+    co_await refuse_plain(*accepted.stream, received);
+    co_return false;
+  }
   const mesh::TlsHost* host = context.snapshot->tls()->find(hello->server_name);
   if (host != nullptr && !host->certificate) {
     downstream.listener = mesh::ListenerKind::tls_passthrough;
     downstream.server_name = hello->server_name;
-    co_return co_await pass_through(context, *stream, downstream, std::move(received));
+    co_await pass_through(context, *accepted.stream, downstream, std::move(received));
+    co_return false;
   }
   const auto tls = host != nullptr ? context.certificates.context_for(host->certificate)
                                    : fail(Code::not_found, "nobody has the server name");
   if (!tls) {
-    (void)co_await net::write_all(*stream, codec::unrecognized_name_alert());
-    (void)stream->shutdown_write();
-    co_return;
+    (void)co_await net::write_all(*accepted.stream, codec::unrecognized_name_alert());
+    (void)accepted.stream->shutdown_write();
+    co_return false;
   }
   auto secured = co_await rt::with_deadline(
       context.loop, deadline,
-      net::tls_accept(context.loop,
-                      http::prefixed_stream(context.loop, std::move(received), std::move(stream)),
-                      *tls));
-  if (!secured) co_return;
+      net::tls_accept(
+          context.loop,
+          http::prefixed_stream(context.loop, std::move(received), std::move(accepted.stream)),
+          *tls));
+  if (!secured) co_return false;
   downstream.tls = true;
-  co_await serve_http(context, *std::move(secured), std::move(downstream), {});
+  accepted.stream = *std::move(secured);
+  co_return true;
+}
+
+rt::Task<void> serve_tls(Context& context, std::unique_ptr<Accepted> accepted) {
+  if (!co_await end_tls(context, *accepted)) co_return;
+  co_await serve_http(context, std::move(accepted), nullptr);
+}
+
+// The host's own loopback is nobody's business: a pod that dials the capture port ends there.
+bool leads_nowhere(const Downstream& downstream) {
+  return downstream.listener == mesh::ListenerKind::capture &&
+         downstream.destination.ip.is_loopback();
+}
+
+rt::Task<void> serve(Context& context, std::unique_ptr<Accepted> accepted) {
+  if (leads_nowhere(accepted->downstream)) co_return;
+  std::unique_ptr<HttpStart> http;
+  switch (route_connection(context, accepted->downstream).target()) {
+    case mesh::RouteTarget::service:
+      http = co_await serve_unless_http(context, *accepted->stream, accepted->downstream);
+      break;
+    case mesh::RouteTarget::workload:
+    case mesh::RouteTarget::passthrough:
+      co_await serve_address(context, *accepted->stream, accepted->downstream);
+      break;
+    case mesh::RouteTarget::refused:
+      http = co_await refuse_unless_http(context, *accepted->stream, accepted->downstream);
+      break;
+  }
+  if (http) co_await serve_http(context, std::move(accepted), std::move(http));
+}
+
+std::unique_ptr<Accepted> accept(std::unique_ptr<net::Stream> stream, Downstream downstream) {
+  return std::make_unique<Accepted>(
+      Accepted{.stream = std::move(stream), .downstream = std::move(downstream)});
+}
+
+}  // namespace
+
+rt::Task<void> serve_announced_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                          Downstream downstream, ServeConnection serve) {
+  return serve_announced(context, accept(std::move(stream), std::move(downstream)), serve);
+}
+
+rt::Task<void> serve_tls_connection(Context& context, std::unique_ptr<net::Stream> stream,
+                                    Downstream downstream) {
+  return serve_tls(context, accept(std::move(stream), std::move(downstream)));
 }
 
 rt::Task<void> serve_connection(Context& context, std::unique_ptr<net::Stream> stream,
                                 Downstream downstream) {
-  if (downstream.listener == mesh::ListenerKind::ingress) {
-    co_return co_await serve_http(context, std::move(stream), std::move(downstream), {});
-  }
-  // The host's own loopback is nobody's business: a pod that dials the capture port ends here.
-  const bool captured = downstream.listener == mesh::ListenerKind::capture;
-  if (captured && downstream.destination.ip.is_loopback()) co_return;
-  const mesh::Decision decision = route_connection(context, downstream);
-  switch (decision.target()) {
-    case mesh::RouteTarget::service: {
-      auto http = co_await serve_unless_http(context, *stream, downstream, *decision.port);
-      if (!http) co_return;
-      co_return co_await serve_http(context, std::move(stream), std::move(downstream),
-                                    *std::move(http));
-    }
-    case mesh::RouteTarget::workload:
-    case mesh::RouteTarget::passthrough:
-      co_return co_await serve_address(context, std::move(stream), std::move(downstream), decision);
-    case mesh::RouteTarget::refused:
-      co_return co_await serve_refused(context, std::move(stream), std::move(downstream));
-  }
+  const bool is_http = downstream.listener == mesh::ListenerKind::ingress;
+  auto accepted = accept(std::move(stream), std::move(downstream));
+  return is_http ? serve_http(context, std::move(accepted), nullptr)
+                 : serve(context, std::move(accepted));
 }
 
 }  // namespace tulle::proxy
