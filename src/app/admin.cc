@@ -1,5 +1,6 @@
 #include "app/admin.h"
 
+#include "app/explain_manifests.h"
 #include "codec/url.h"
 
 namespace tulle::app {
@@ -7,24 +8,12 @@ namespace tulle::app {
 namespace {
 
 // What /explain?from=…&method=…&url=…&header=… asks about.
-Result<proxy::ImaginedRequest> imagine(std::string_view query) {
+Result<proxy::ImaginedRequest> imagine_query(std::string_view query) {
   TRY(const codec::Query parameters, codec::Query::parse(query));
-  proxy::ImaginedRequest imagined{.from = std::string(parameters.get_or("from", "")),
-                                  .method = std::string(parameters.get_or("method", "GET")),
-                                  .url = std::string(parameters.get_or("url", ""))};
-  if (!codec::is_token(imagined.method)) {
-    return fail(Code::invalid_argument, "\"" + imagined.method + "\" is no method");
-  }
-  for (const std::string_view header : parameters.get_all("header")) {
-    const std::size_t colon = header.find(':');
-    const std::string_view name = header.substr(0, colon);
-    if (colon == std::string_view::npos || !codec::is_token(name)) {
-      return fail(Code::invalid_argument,
-                  "\"" + std::string(header) + "\" is no header: write Name: value");
-    }
-    imagined.headers.append(name, header.substr(colon + 1));
-  }
-  return imagined;
+  const auto lines = parameters.get_all("header");
+  const std::vector<std::string> headers(lines.begin(), lines.end());
+  return imagine(parameters.get_or("from", ""), parameters.get_or("method", "GET"),
+                 parameters.get_or("url", ""), headers);
 }
 
 }  // namespace
@@ -42,7 +31,7 @@ codec::ResponseHead Admin::answer(const codec::RequestHead& request, std::string
   } else if (target.path == "/healthz") {
     body = "ok";
   } else if (target.path == "/explain" && mesh_.explain) {
-    const auto imagined = imagine(target.query);
+    const auto imagined = imagine_query(target.query);
     auto text = imagined ? mesh_.explain(*imagined) : Result<std::string>(imagined.error());
     head.status = text ? 200 : 400;
     body = text ? *std::move(text) : text.error().message + "\n";

@@ -1,4 +1,5 @@
 #include "app/control_role.h"
+#include "app/explain_manifests.h"
 #include "app/proxy_role.h"
 #include "app/report.h"
 #include "app/up.h"
@@ -40,6 +41,7 @@ struct Flags {
   std::vector<std::string> dns_stubs;
   std::vector<std::string> explain_namespaces;
   cli::ExplainOptions explain;
+  std::vector<std::string> explain_words;
   std::string kubeconfig;
   std::string node;
   std::string zone;
@@ -61,8 +63,8 @@ void add_data_dir(CLI::App& command, Flags& flags) {
       ->capture_default_str();
 }
 
-void add_manifests(CLI::App& command, Flags& flags) {
-  command
+CLI::Option* add_manifests(CLI::App& command, Flags& flags) {
+  return command
       .add_option("-f,--filename", flags.manifests,
                   "a manifest, or a folder of manifests; may be given again")
       ->type_name("FILE|FOLDER");
@@ -257,21 +259,34 @@ void add_proxy(CLI::App& app, Flags& flags, int& exit_code) {
 void add_explain(CLI::App& app, Flags& flags, int& exit_code) {
   CLI::App* explain = app.add_subcommand("explain", "Why a request goes where it goes");
   explain->footer(
-      "Examples: tulle explain GET http://hello.localhost/\n"
-      "          tulle explain --from hello-7d9c4 -H 'X-User: ann' GET http://world/cart\n"
+      "Examples: tulle explain http://hello.localhost/\n"
+      "          tulle explain --from hello-7d9c4 -H 'X-User: ann' POST http://world/cart\n"
+      "          tulle explain --from hello-7d9c4 udp://game:7777\n"
+      "          tulle explain -f manifests/ http://shop.example/cart\n"
       "Nothing is sent. With --from the name is looked up and the request caught as that pod's;\n"
-      "without, it comes through the Ingress.");
+      "without, it comes through the Ingress. With -f nothing needs to run: the manifests are all\n"
+      "there is.");
   add_data_dir(*explain, flags);
+  add_manifests(*explain, flags)->allow_extra_args(false);  // what follows is the request
   explain->add_option("--from", flags.explain.from, "the calling pod")
       ->type_name("[NAMESPACE/]POD");
   explain->add_option("-H,--header", flags.explain.headers, "of the request; may be given again")
       ->type_name("NAME: VALUE")
       ->allow_extra_args(false);
-  explain->add_option("method", flags.explain.method, "of the request")->required();
-  explain->add_option("url", flags.explain.url, "http://HOST[:PORT]/PATH")->required();
+  explain
+      ->add_option("request", flags.explain_words,
+                   "http://HOST[:PORT]/PATH, tcp://HOST:PORT or udp://HOST:PORT; before it the "
+                   "method, if it is not GET")
+      ->type_name("[METHOD] URL")
+      ->expected(1, 2)
+      ->required();
   explain->callback([&flags, &exit_code] {
     flags.explain.data_dir = flags.instance().data_dir;
-    exit_code = cli::run_explain(flags.explain);
+    flags.explain.url = flags.explain_words.back();
+    if (flags.explain_words.size() > 1) flags.explain.method = flags.explain_words.front();
+    exit_code = flags.manifests.empty() ? cli::run_explain(flags.explain)
+                                        : explain_manifests(flags.explain, flags.manifests,
+                                                            {.node = host_name(), .zone = ""});
   });
 }
 

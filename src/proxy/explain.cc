@@ -1,6 +1,7 @@
 #include "proxy/explain.h"
 
 #include "base/format.h"
+#include "base/text.h"
 #include "codec/url.h"
 #include "mesh/dns_records.h"
 #include "proxy/request_key.h"
@@ -8,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace tulle::proxy {
 
@@ -55,11 +57,6 @@ std::string objects_line(const mesh::Decision& decision) {
   return line("objects", text);
 }
 
-struct Callee {
-  mesh::RouteRequest route;
-  std::vector<std::string> lines;
-};
-
 // The address behind a name, as the pod's DNS answers it.
 Result<SocketAddress> look_up(const mesh::Snapshot& snapshot, const mesh::Workload& caller,
                               const codec::HostPort& to, std::vector<std::string>& lines) {
@@ -77,6 +74,74 @@ Result<SocketAddress> look_up(const mesh::Snapshot& snapshot, const mesh::Worklo
   }
   return failf(Code::not_found, "{} is no name of the mesh; the host's resolvers are asked for it",
                to.host);
+}
+
+// What is asked about, as the proxy sees it. Views are of `head`, or of the URL.
+struct Asked {
+  mesh::RouteRequest route = {};
+  std::optional<codec::RequestHead> head = {};  // none: plain TCP, or UDP
+  std::string host = {};
+  codec::HostPort to = {};
+  IpAddress client = IpAddress::v4(127, 0, 0, 1);
+};
+
+Result<void> read_url(const ImaginedRequest& imagined, Asked& asked) {
+  std::string_view url = imagined.url;
+  for (const auto transport : {mesh::Transport::tcp, mesh::Transport::udp}) {
+    const std::string scheme = to_lower(mesh::to_string(transport)) + "://";
+    if (!url.starts_with(scheme)) continue;
+    TRY(asked.to, codec::parse_host_port(url.substr(scheme.size())));
+    asked.route.transport = transport;
+    if (asked.to.port) return {};
+    return failf(Code::invalid_argument, "\"{0}\" has no port: write {1}HOST:PORT", url, scheme);
+  }
+  const codec::Target target = codec::split_target(url);
+  if (target.authority.empty()) {
+    return failf(Code::invalid_argument, "\"{}\" is no URL: write http://HOST/PATH", url);
+  }
+  TRY(asked.to, codec::parse_host_port(target.authority));
+  codec::RequestHead& head = asked.head.emplace(
+      codec::RequestHead{.method = imagined.method, .headers = imagined.headers});
+  head.target = std::string(target.path);
+  if (target.has_query) head.target.append("?").append(target.query);
+  if (!head.headers.contains("Host")) head.headers.append("Host", target.authority);
+  asked.host = *head.headers.get("Host");
+  asked.route.host = asked.host;
+  asked.route.path = target.path;
+  asked.route.method = head.method;
+  return {};
+}
+
+// As the pod `from` dials it.
+Result<void> dial_from_pod(const mesh::Snapshot& snapshot, std::string_view from, Asked& asked,
+                           std::vector<std::string>& lines) {
+  const std::size_t slash = from.find('/');
+  const bool has_namespace = slash != std::string_view::npos;
+  const std::string_view space = has_namespace ? from.substr(0, slash) : "default";
+  const std::string_view pod = has_namespace ? from.substr(slash + 1) : from;
+  const mesh::Workload* caller = snapshot.workload(mesh::ObjectNameView{space, pod});
+  if (caller == nullptr) return failf(Code::not_found, "there is no pod {}/{}", space, pod);
+  TRY(asked.route.destination, look_up(snapshot, *caller, asked.to, lines));
+  asked.route.listener = mesh::ListenerKind::capture;
+  if (caller->address) asked.client = *caller->address;
+  return {};
+}
+
+// As it comes to the host: HTTP to the Ingress, all else to a load balancer or node port.
+Result<void> dial_from_outside(const mesh::Snapshot& snapshot, Asked& asked) {
+  asked.route.listener = mesh::ListenerKind::ingress;
+  if (asked.head) return {};
+  const auto ip = IpAddress::parse(asked.to.host);
+  if (!ip) {
+    return fail(Code::invalid_argument,
+                "outside of pods there are no names: give an address, or --from a pod");
+  }
+  asked.route.destination = {.ip = *ip, .port = *asked.to.port};
+  const bool balanced = snapshot.door(mesh::DoorKind::load_balancer, asked.route.transport,
+                                      asked.route.destination) != nullptr;
+  asked.route.listener =
+      balanced ? mesh::ListenerKind::load_balancer : mesh::ListenerKind::node_port;
+  return {};
 }
 
 }  // namespace
@@ -150,44 +215,27 @@ std::vector<std::string> explain_choice(const mesh::Decision& decision,
 
 Result<std::string> explain_request(const mesh::Snapshot& snapshot, const ImaginedRequest& imagined,
                                     Instant now, Random& random) {
-  const codec::Target target = codec::split_target(imagined.url);
-  if (target.authority.empty()) {
-    return failf(Code::invalid_argument, "\"{}\" is no URL: write http://HOST/PATH", imagined.url);
-  }
-  TRY(const codec::HostPort to, codec::parse_host_port(target.authority));
+  Asked asked;
   std::vector<std::string> lines;
-  codec::RequestHead head{.method = imagined.method, .headers = imagined.headers};
-  head.target = std::string(target.path);
-  if (target.has_query) head.target.append("?").append(target.query);
-  if (!head.headers.contains("Host")) head.headers.append("Host", target.authority);
-  const std::string host(*head.headers.get("Host"));
-
-  mesh::RouteRequest request{.listener = mesh::ListenerKind::ingress,
-                             .host = host,
-                             .path = target.path,
-                             .method = head.method};
-  IpAddress client = IpAddress::v4(127, 0, 0, 1);
-  if (!imagined.from.empty()) {
-    const std::size_t slash = imagined.from.find('/');
-    const bool has_namespace = slash != std::string::npos;
-    const std::string space = has_namespace ? imagined.from.substr(0, slash) : "default";
-    const std::string pod = has_namespace ? imagined.from.substr(slash + 1) : imagined.from;
-    const mesh::Workload* caller = snapshot.workload(mesh::ObjectNameView{space, pod});
-    if (caller == nullptr) return failf(Code::not_found, "there is no pod {}/{}", space, pod);
-    TRY(request.destination, look_up(snapshot, *caller, to, lines));
-    request.listener = mesh::ListenerKind::capture;
-    if (caller->address) client = *caller->address;
+  TRY_VOID(read_url(imagined, asked));
+  if (imagined.from.empty()) {
+    TRY_VOID(dial_from_outside(snapshot, asked));
+  } else {
+    TRY_VOID(dial_from_pod(snapshot, imagined.from, asked, lines));
   }
-  const mesh::Decision decision = mesh::route(snapshot, request);
+  const mesh::Decision decision = mesh::route(snapshot, asked.route);
   std::string picked;
   mesh::PickRequest by;
   if (decision.target() == mesh::RouteTarget::service) {
-    by = pick_request(decision.service->the_policy(), client, &head);
+    by = pick_request(decision.service->the_policy(), asked.client,
+                      asked.head ? &*asked.head : nullptr);
     by.rehearsal = true;
+    by.external = asked.route.listener == mesh::ListenerKind::node_port ||
+                  asked.route.listener == mesh::ListenerKind::load_balancer;
     const mesh::Pick pick = mesh::pick(*decision.service, *decision.port, by, now, random);
     picked = mesh::explain(pick, *decision.service, *decision.port);
   }
-  for (std::string& each : explain_choice(decision, request, by, picked, now, random)) {
+  for (std::string& each : explain_choice(decision, asked.route, by, picked, now, random)) {
     lines.push_back(std::move(each));
   }
   return fmt::format("{}\n", fmt::join(lines, "\n"));

@@ -16,11 +16,13 @@
 
 namespace tulle::proxy {
 
-// A request that nobody sent.
+// A request, connection or datagram that nobody sent.
 struct ImaginedRequest {
-  std::string from = {};  // the calling pod, "namespace/name"; empty: through the Ingress
+  // The calling pod, "namespace/name"; empty: through the Ingress, or what is no HTTP through a
+  // node port or load balancer.
+  std::string from = {};
   std::string method = "GET";
-  std::string url = {};  // "http://world/path"
+  std::string url = {};  // "http://world/path", "tcp://db:5432", "udp://game:7777"
   codec::Headers headers = {};
 };
 

@@ -70,6 +70,27 @@ TEST_F(ExplainTest, a_request_of_a_pod_goes_by_name_and_by_policy) {
   EXPECT_EQ(explained({.from = "client", .url = "http://world/"}).substr(0, 4), "name");
 }
 
+TEST_F(ExplainTest, what_is_no_http_is_explained_by_its_address_and_port) {
+  service.ports.push_back(
+      {.name = "game", .port = 7777, .transport = mesh::Transport::udp, .node_port = 30777});
+  service.type = mesh::ServiceType::node_port;
+  publish();
+  const std::string game = explained({.from = "client", .url = "udp://world:7777"});
+  EXPECT_THAT(game, HasSubstr("name       world is 10.96.0.5\n"));
+  EXPECT_THAT(game, HasSubstr("route      10.96.0.5:7777 is service default/world\n"));
+  EXPECT_THAT(game, HasSubstr("pick       10.244.0.2:8080 (default/world-0)"));
+  EXPECT_THAT(explained({.from = "client", .url = "tcp://world:80"}),
+              HasSubstr("route      10.96.0.5:80 is service default/world\n"));
+  EXPECT_THAT(explained({.url = "udp://127.0.0.1:30777"}),
+              HasSubstr("route      node port 30777 is service default/world\n"));
+  EXPECT_THAT(explained({.from = "client", .url = "tcp://world:7777"}),
+              HasSubstr("has no port 7777"));
+  EXPECT_EQ(explained({.from = "client", .url = "udp://world"}),
+            "error: \"udp://world\" has no port: write udp://HOST:PORT");
+  EXPECT_EQ(explained({.url = "udp://world:7777"}),
+            "error: outside of pods there are no names: give an address, or --from a pod");
+}
+
 TEST_F(ExplainTest, what_goes_nowhere_is_explained_too) {
   EXPECT_EQ(explained({.url = "http://nobody.localhost/"}),
             "route      no ingress rule matches host \"nobody.localhost\" and path \"/\"\n");

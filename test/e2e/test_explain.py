@@ -5,6 +5,37 @@ import http.client
 from instance import run_tulle
 
 
+MANIFESTS = """
+apiVersion: v1
+kind: Service
+metadata: {name: cart}
+spec:
+  type: NodePort
+  ports:
+  - {name: web, port: 80}
+  - {name: game, port: 7777, protocol: UDP, nodePort: 30777}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: cart, labels: {kubernetes.io/service-name: cart}}
+addressType: IPv4
+ports: [{name: web, port: 8080}, {name: game, port: 7777, protocol: UDP}]
+endpoints: [{addresses: [127.0.0.1]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - path: /cart
+        pathType: Prefix
+        backend: {service: {name: cart, port: {name: web}}}
+"""
+
+
 def explain(instance, *words):
     return run_tulle("explain", "--data-dir", instance.data_dir, *words)
 
@@ -37,6 +68,27 @@ def test_a_live_request_is_told_why(hello_world):
     picked = next(line for line in reasons if line.startswith("pick"))
     assert response.getheader("X-Pod") in picked
     connection.close()
+
+
+def test_manifests_are_explained_without_an_instance(tmp_path):
+    (tmp_path / "shop.yaml").write_text(MANIFESTS)
+
+    def explain_folder(*words):
+        return run_tulle("explain", "-f", tmp_path, *words)
+
+    done = explain_folder("http://shop.example/cart/7")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == (
+        "route      ingress default/shop: prefix /cart goes to service default/cart")
+    assert "pick       127.0.0.1:8080" in done.stdout
+    done = explain_folder("POST", "http://shop.example/other")
+    assert 'no ingress rule matches host "shop.example" and path "/other"' in done.stdout
+    done = explain_folder("udp://127.0.0.1:30777")
+    assert "route      node port 30777 is service default/cart" in done.stdout
+    done = explain_folder("nonsense")
+    assert done.returncode == 1 and "is no URL" in done.stderr
+    done = run_tulle("explain", "-f", tmp_path / "missing.yaml", "http://x/")
+    assert done.returncode == 1 and "missing.yaml" in done.stderr
 
 
 def test_what_cannot_be_explained_is_said_in_one_line(hello_world, tmp_path):
