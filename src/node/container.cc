@@ -8,6 +8,7 @@
 #include "node/image_files.h"
 #include "node/process_identity.h"
 #include "node/rootfs.h"
+#include "node/run_mounts.h"
 
 #include <boost/json.hpp>
 
@@ -146,6 +147,7 @@ rt::Task<void> remove_remains(Node& node, RunPlace place) {
                                    {.arguments = node.runtime.remove(place.id())});
   }
   (void)co_await rt::run_blocking(node.blocking, [place]() -> Result<void> {
+    TRY_VOID(unmount_run(place));
     TRY_VOID(unmount_rootfs(place.rootfs()));
     TRY_VOID(remove_tree(place.rootfs()));
     return remove_rootfs_state(place.rootfs_state());

@@ -5,7 +5,9 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,13 +23,26 @@ struct CloseDirectory {
 };
 using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
-Result<Directory> open_listing(int parent, const char* name) {
-  OwnedFd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+Result<Directory> listing_of(OwnedFd fd, const char* name) {
   if (!fd) return os_error(errno, fmt::format("open directory {}", name));
   Directory listing(::fdopendir(fd.get()));
   if (!listing) return os_error(errno, fmt::format("list directory {}", name));
   (void)fd.release();
   return listing;
+}
+
+Result<Directory> open_listing(int parent, const char* name) {
+  return listing_of(
+      OwnedFd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)), name);
+}
+
+// Not where something is mounted: that belongs to somebody else.
+Result<Directory> open_own_listing(int parent, const char* name) {
+  const open_how how{.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                     .mode = 0,
+                     .resolve = RESOLVE_NO_XDEV};
+  return listing_of(
+      OwnedFd(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how))), name);
 }
 
 // The next name other than "." and "..", or nullptr at the end.
@@ -59,7 +74,7 @@ Result<void> hoist(int from, const char* name, int top, std::uint64_t& serial) {
 // Empties and removes directory `name` of `top`; directories in it become children of `top`.
 Result<void> flatten(int top, const char* name, std::uint64_t& serial) {
   {
-    TRY(const Directory listing, open_listing(top, name));
+    TRY(const Directory listing, open_own_listing(top, name));
     while (const char* child = next_name(listing.get())) {
       TRY(const Removal removal, remove_unless_directory(::dirfd(listing.get()), child));
       if (removal == Removal::is_directory) {

@@ -37,7 +37,8 @@ Result<void> sync_directory(const std::string& path);
 Result<void> sync_file_system(const std::string& path);
 
 // Removes a file or a tree, without following links, whatever its depth: uses a constant number
-// of descriptors and no recursion. What is already gone is no error.
+// of descriptors and no recursion. What is already gone is no error; something mounted within the
+// tree is one, and nothing of that is removed.
 Result<void> remove_tree(const std::string& path);
 Result<void> remove_tree_at(int parent, const std::string& name);
 

@@ -41,6 +41,8 @@ struct RunPlace {
   std::string bundle() const { return pod.runs(container) + "/" + std::to_string(number); }
   std::string rootfs() const { return bundle() + "/rootfs"; }
   std::string rootfs_state() const { return bundle() + "/state"; }
+  // What is mounted for this run alone (node/run_mounts.h).
+  std::string mounts() const { return bundle() + "/mounts"; }
   // The file that the container has at its terminationMessagePath.
   std::string message() const { return bundle() + "/termination-log"; }
   std::string log_directory() const { return pod.logs() + "/" + container; }

@@ -92,7 +92,8 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.rootfs = input.place.rootfs();
   settings.network_namespace = input.place.pod.network();
   settings.cgroup = input.place.cgroup();
-  TRY(settings.mounts, mounts_of(input.place.pod, input.pod, input.container, environment));
+  RunMounts held(input.place);
+  TRY(settings.mounts, mounts_of(input.place.pod, input.pod, input.container, environment, held));
   const std::string_view message_path =
       string_at(input.container, "terminationMessagePath", "/dev/termination-log");
   settings.mounts.push_back({.source = input.place.message(), .target = std::string(message_path)});

@@ -1,5 +1,4 @@
-// From a container of a pod and its image to what the runtime is told. Pure but for resolving the
-// user, which reads the mounted root.
+// From a container of a pod and its image to what the runtime is told.
 #pragma once
 
 #include "base/result.h"
@@ -19,7 +18,8 @@ struct SettingsInput {
   const RunPlace& place;
 };
 
-// All but the user. Errors: invalid_argument, when there is nothing to run.
+// All but the user. Mounts what the run is to hold (node/run_mounts.h). Blocking. Errors:
+// invalid_argument, when there is nothing to run.
 Result<ContainerSettings> make_settings(const SettingsInput& input, const Environment& environment);
 
 // The image's user, or whom securityContext names. Blocking; `rootfs` is mounted.

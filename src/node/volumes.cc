@@ -178,8 +178,8 @@ Result<void> make(const std::string& path, const VolumeFiles& files,
   return write_projection(path, files, group ? std::optional(group->id) : std::nullopt);
 }
 
-// Where `sub_path` of the volume is, made if it is missing. The kernel refuses ways that lead out.
-Result<std::string> inside(const std::string& volume, std::string_view sub_path) {
+// `sub_path` of the volume, made if it is missing. The kernel refuses ways that lead out.
+Result<OwnedFd> open_inside(const std::string& volume, std::string_view sub_path) {
   if (!stays_inside(sub_path)) {
     return failf(Code::invalid_argument, "subPath \"{}\" is no path within a volume", sub_path);
   }
@@ -204,8 +204,7 @@ Result<std::string> inside(const std::string& volume, std::string_view sub_path)
     }
     if (!at) return os_error(errno, fmt::format("open subPath \"{}\"", sub_path));
   }
-  std::error_code error;
-  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", at.get()), error).string();
+  return at;
 }
 
 }  // namespace
@@ -264,7 +263,7 @@ Result<void> unmount_volumes(const PodPlace& place) {
 
 Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::object& pod,
                                          const json::object& container,
-                                         const Environment& environment) {
+                                         const Environment& environment, RunMounts& held) {
   std::set<std::string_view> read_only;
   for (const json::value& each : kube::array_at(pod, "spec.volumes")) {
     const json::object& volume = kube::object_or_empty(each);
@@ -285,7 +284,8 @@ Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::obje
     std::string sub_path(string_at(mount, "subPath"));
     if (sub_path.empty()) sub_path = expand(string_at(mount, "subPathExpr"), environment);
     if (!sub_path.empty()) {
-      TRY(source, inside(source, sub_path));
+      TRY(const OwnedFd inside, open_inside(source, sub_path));
+      TRY(source, held.bind(inside.get()));
     }
     mounts.push_back({.source = std::move(source),
                       .target = std::string(string_at(mount, "mountPath")),

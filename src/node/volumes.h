@@ -5,6 +5,7 @@
 #include "node/environment.h"
 #include "node/oci_spec.h"
 #include "node/places.h"
+#include "node/run_mounts.h"
 #include "node/volume_files.h"
 
 #include <boost/json/fwd.hpp>
@@ -60,10 +61,11 @@ Result<void> make_volumes(const PodPlace& place, const std::vector<PlannedVolume
 // Unmounts what make_volumes() mounted; nothing there is no error. Blocking.
 Result<void> unmount_volumes(const PodPlace& place);
 
-// What is mounted into `container`. Makes a subPath that is missing, and follows it without leaving
-// its volume: it is written by containers. Blocking. Error: invalid_argument.
+// What a run of `container` has mounted. A subPath is made where it is missing, followed without
+// leaving its volume, and held in `held`: other containers may write to the volume, and change what
+// its name means. Blocking. Error: invalid_argument.
 Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const boost::json::object& pod,
                                          const boost::json::object& container,
-                                         const Environment& environment);
+                                         const Environment& environment, RunMounts& held);
 
 }  // namespace tulle::node

@@ -6,9 +6,14 @@
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
+#include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <atomic>
+#include <cstdio>
 #include <filesystem>
+#include <thread>
 
 namespace tulle::node {
 namespace {
@@ -19,16 +24,29 @@ json::object parse(std::string_view text) { return codec::parse_json(text).value
 
 class MountsTest : public testing::Test {
  protected:
-  // The source of the one mount, below the volume; or the error's message.
-  std::string source_of(std::string_view mount) {
+  ~MountsTest() override { EXPECT_TRUE(unmount_run(run)); }
+
+  // Where the one mount comes from.
+  Result<std::string> mount(std::string_view mount) {
     const json::object container{{"volumeMounts", json::array{parse(mount)}}};
     Environment environment;
     environment.set("POD", "web-0");
-    const auto mounts = mounts_of(place, pod, container, environment);
-    if (!mounts) return mounts.error().message;
-    read_only = mounts->back().read_only;
-    const std::string& source = mounts->back().source;
-    return source.starts_with(place.volumes()) ? source.substr(place.volumes().size()) : source;
+    TRY(const auto mounts, mounts_of(place, pod, container, environment, held));
+    read_only = mounts.back().read_only;
+    return mounts.back().source;
+  }
+  // The same, below the volume; or the error's message.
+  std::string source_of(std::string_view wanted) {
+    const auto source = mount(wanted);
+    if (!source) return source.error().message;
+    if (!source->starts_with(run.mounts())) return source->substr(place.volumes().size());
+    namespace fs = std::filesystem;
+    for (const auto& entry : fs::recursive_directory_iterator(place.volumes())) {
+      if (!entry.is_symlink() && fs::equivalent(entry.path(), *source)) {
+        return entry.path().string().substr(place.volumes().size());
+      }
+    }
+    return "no place of the volume";
   }
   Result<void> make(VolumeFiles files, ScratchVolume scratch = {}) {
     return make_volumes(
@@ -38,12 +56,15 @@ class MountsTest : public testing::Test {
 
   TestDirectory temporary;
   PodPlace place{.data_dir = temporary / "data", .namespace_ = "n", .name = "p", .uid = "u"};
+  RunPlace run{.pod = place, .container = "c", .number = 0};
+  RunMounts held{run};
   json::object pod = parse(R"({"spec":{"volumes":[{"name":"files","configMap":{}},
       {"name":"scratch","emptyDir":{}}]}})");
   bool read_only = false;
 };
 
 TEST_F(MountsTest, a_sub_path_is_made_and_does_not_leave_its_volume) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   ASSERT_TRUE(make({{"key", {.text = "1", .mode = 0644}}}));
   EXPECT_EQ(source_of(R"({"name":"scratch","mountPath":"/s"})"), "/scratch");
   EXPECT_FALSE(read_only);
@@ -61,6 +82,47 @@ TEST_F(MountsTest, a_sub_path_is_made_and_does_not_leave_its_volume) {
             "subPath \"a/../..\" is no path within a volume");
   EXPECT_EQ(source_of(R"({"name":"files","mountPath":"/f","subPath":"key"})"), "/files/..1/key");
   EXPECT_TRUE(read_only);
+}
+
+TEST_F(MountsTest, a_sub_path_stays_what_it_was_whatever_becomes_of_its_name) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_TRUE(make({}));
+  temporary.write("outside/file", "outside");
+  temporary.write("data/run/pods/u/volumes/scratch/a/file", "inside");
+  const std::string inside = place.volume("scratch/a");
+  const std::string link = place.volume("scratch/link");
+  ASSERT_EQ(::symlink((temporary / "outside").c_str(), link.c_str()), 0);
+  std::atomic<bool> over = false;
+  std::thread adversary([&] {
+    while (!over) {
+      EXPECT_EQ(::renameat2(AT_FDCWD, inside.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE), 0);
+    }
+  });
+  int found = 0;
+  for (int tries = 0; tries < 100'000 && found < 100; ++tries) {
+    const auto source = mount(R"({"name":"scratch","mountPath":"/s","subPath":"a"})");
+    if (!source) continue;  // it was the link just then
+    ++found;
+    EXPECT_EQ(contents_of(*source + "/file"), "inside");
+  }
+  over = true;
+  adversary.join();
+  EXPECT_EQ(found, 100);
+}
+
+TEST_F(MountsTest, what_a_run_holds_is_let_go_and_not_removed) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_TRUE(make({}));
+  temporary.write("data/run/pods/u/volumes/scratch/a/file", "kept");
+  const auto source = mount(R"({"name":"scratch","mountPath":"/s","subPath":"a"})");
+  ASSERT_TRUE(source) << source.error().message;
+  // Whoever takes the run's files away first stops at the mount.
+  EXPECT_FALSE(remove_tree(run.bundle()));
+  EXPECT_EQ(contents_of(place.volume("scratch/a/file")), "kept");
+  ASSERT_TRUE(unmount_run(run));
+  ASSERT_TRUE(unmount_run(run));
+  EXPECT_TRUE(remove_tree(run.bundle()));
+  EXPECT_EQ(contents_of(place.volume("scratch/a/file")), "kept");
 }
 
 TEST_F(MountsTest, a_path_of_the_host_is_checked_and_only_linked_to) {

@@ -5,11 +5,14 @@
 //       SERVING unless SICK_FILE is there. TLS by a certificate of its own.
 //   tenant cat FILE                  prints the file
 //   tenant write FILE TEXT [CODE]    writes the file, makes its directory, ends with CODE
+//   tenant swap NAME TARGET          for ever: NAME is a directory, then a link to TARGET, then the
+//                                    directory again
 #include "http/server.h"
 #include "net/kernel_network.h"
 #include "net/pki.h"
 #include "rt/combine.h"
 
+#include <fcntl.h>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -94,6 +97,17 @@ int write(const std::string& path, const std::string& text, int code) {
   return code;
 }
 
+// For ever, unless it cannot.
+int swap(const std::string& name, const std::string& target) {
+  const std::string link = name + ".link";
+  std::error_code error;
+  std::filesystem::create_directories(name, error);
+  std::filesystem::create_directory_symlink(target, link, error);
+  while (::renameat2(AT_FDCWD, name.c_str(), AT_FDCWD, link.c_str(), RENAME_EXCHANGE) == 0) {
+  }
+  return fail_with("cannot swap " + name);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -108,5 +122,7 @@ int main(int argc, char** argv) {
   if (verb == "write" && words.size() >= 3) {
     return write(words[1], words[2], words.size() > 3 ? std::atoi(words[3].c_str()) : 0);
   }
-  return fail_with("serve PORT TLS_PORT SICK_FILE | cat FILE | write FILE TEXT [CODE]");
+  if (verb == "swap" && words.size() == 3) return swap(words[1], words[2]);
+  return fail_with("serve PORT TLS_PORT SICK_FILE | cat FILE | write FILE TEXT [CODE] |"
+                   " swap NAME TARGET");
 }
