@@ -242,6 +242,75 @@ TEST_F(Validation, mistakes_in_new_objects_are_told_in_upstreams_words) {
   }
 }
 
+TEST_F(Validation, mistakes_in_what_a_pod_may_do_are_told) {
+  const Row rows[] = {
+      {pod,
+       "/spec/containers/0/securityContext",
+       R"({"privileged":true,"allowPrivilegeEscalation":true,"seccompProfile":{"type":"Localhost",
+           "localhostProfile":"a/b.json"}})",
+       {}},
+      {pod,
+       "/spec/containers/0/securityContext",
+       R"({"privileged":true,"allowPrivilegeEscalation":false})",
+       {"spec.containers[0].securityContext.privileged: Invalid value: true: cannot set "
+        "`allowPrivilegeEscalation` to false and `privileged` to true"}},
+      {pod,
+       "/spec/containers/0/securityContext",
+       R"({"procMount":"Unmasked"})",
+       {R"(spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": )"
+        "`hostUsers` must be false to use `Unmasked`"}},
+      {pod,
+       "/spec/securityContext",
+       R"({"seccompProfile":{"type":"Localhost"},"appArmorProfile":{"type":"Unconfined",
+           "localhostProfile":"x"}})",
+       {"spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when "
+        "seccomp type is Localhost",
+        "spec.securityContext.appArmorProfile.localhostProfile: Forbidden: can only be set when "
+        "AppArmor type is Localhost"}},
+      {pod,
+       "/spec/securityContext",
+       R"({"sysctls":[{"name":"a","value":"1"},{"name":"a","value":"2"}]})",
+       {R"(spec.securityContext.sysctls[1].name: Duplicate value: "a")"}},
+  };
+  for (const Row& row : rows) {
+    json::object object = prepared(changed(row.base, row.pointer, row.value));
+    EXPECT_THAT(errors(object), ElementsAreArray(row.errors)) << row.pointer << row.value;
+  }
+}
+
+TEST_F(Validation, mistakes_in_how_a_volume_is_mounted_are_told) {
+  struct Case {
+    std::string_view container;
+    std::vector<std::string> errors;
+  };
+  for (const Case& each : {
+           Case{R"("securityContext":{"privileged":true},"volumeMounts":[{"name":"v",
+                   "mountPath":"/v","mountPropagation":"Bidirectional"}])",
+                {}},
+           Case{R"("volumeMounts":[{"name":"v","mountPath":"/v",
+                   "mountPropagation":"HostToContainer"}])",
+                {}},
+           Case{R"("volumeMounts":[{"name":"v","mountPath":"/v",
+                   "mountPropagation":"Bidirectional"}])",
+                {"spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional "
+                 "mount propagation is available only to privileged containers"}},
+           Case{R"("volumeMounts":[{"name":"v","mountPath":"/v","recursiveReadOnly":"Enabled"}])",
+                {"spec.containers[0].volumeMounts[0].recursiveReadOnly: Forbidden: may only be "
+                 "specified when readOnly is true"}},
+           Case{R"("volumeMounts":[{"name":"v","mountPath":"/v","readOnly":true,
+                   "recursiveReadOnly":"Enabled","mountPropagation":"HostToContainer"}])",
+                {"spec.containers[0].volumeMounts[0].recursiveReadOnly: Forbidden: may only be "
+                 "specified when mountPropagation is None or not specified"}},
+       }) {
+    const json::object object = prepared(json::parse(fmt::format(
+        R"({{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p","namespace":"default"}},
+            "spec":{{"volumes":[{{"name":"v","emptyDir":{{}}}}],
+            "containers":[{{"name":"c","image":"i:1",{}}}]}}}})",
+        each.container)));
+    EXPECT_THAT(errors(object), ElementsAreArray(each.errors)) << each.container;
+  }
+}
+
 constexpr std::string_view pod_rule =
     "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
     "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only "

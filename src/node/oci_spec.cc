@@ -1,6 +1,7 @@
 #include "node/oci_spec.h"
 
 #include "base/format.h"
+#include "kube/object.h"
 
 #include <boost/json.hpp>
 
@@ -22,17 +23,48 @@ constexpr std::array<std::string_view, 14> kDefaultCapabilities{
     "CAP_KILL",        "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_NET_BIND_SERVICE", "CAP_SETFCAP",
     "CAP_SETGID",      "CAP_SETPCAP", "CAP_SETUID",       "CAP_SYS_CHROOT"};
 
-constexpr std::array<std::string_view, 38> kAllCapabilities{
-    "CAP_AUDIT_CONTROL",  "CAP_AUDIT_READ",      "CAP_AUDIT_WRITE",      "CAP_BLOCK_SUSPEND",
-    "CAP_CHOWN",          "CAP_DAC_OVERRIDE",    "CAP_DAC_READ_SEARCH",  "CAP_FOWNER",
-    "CAP_FSETID",         "CAP_IPC_LOCK",        "CAP_IPC_OWNER",        "CAP_KILL",
-    "CAP_LEASE",          "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN",        "CAP_MAC_OVERRIDE",
-    "CAP_MKNOD",          "CAP_NET_ADMIN",       "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-    "CAP_NET_RAW",        "CAP_SETFCAP",         "CAP_SETGID",           "CAP_SETPCAP",
-    "CAP_SETUID",         "CAP_SYSLOG",          "CAP_SYS_ADMIN",        "CAP_SYS_BOOT",
-    "CAP_SYS_CHROOT",     "CAP_SYS_MODULE",      "CAP_SYS_NICE",         "CAP_SYS_PACCT",
-    "CAP_SYS_PTRACE",     "CAP_SYS_RAWIO",       "CAP_SYS_RESOURCE",     "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM"};
+// As capabilities(7) numbers them.
+constexpr std::array<std::string_view, 41> kAllCapabilities{"CAP_CHOWN",
+                                                            "CAP_DAC_OVERRIDE",
+                                                            "CAP_DAC_READ_SEARCH",
+                                                            "CAP_FOWNER",
+                                                            "CAP_FSETID",
+                                                            "CAP_KILL",
+                                                            "CAP_SETGID",
+                                                            "CAP_SETUID",
+                                                            "CAP_SETPCAP",
+                                                            "CAP_LINUX_IMMUTABLE",
+                                                            "CAP_NET_BIND_SERVICE",
+                                                            "CAP_NET_BROADCAST",
+                                                            "CAP_NET_ADMIN",
+                                                            "CAP_NET_RAW",
+                                                            "CAP_IPC_LOCK",
+                                                            "CAP_IPC_OWNER",
+                                                            "CAP_SYS_MODULE",
+                                                            "CAP_SYS_RAWIO",
+                                                            "CAP_SYS_CHROOT",
+                                                            "CAP_SYS_PTRACE",
+                                                            "CAP_SYS_PACCT",
+                                                            "CAP_SYS_ADMIN",
+                                                            "CAP_SYS_BOOT",
+                                                            "CAP_SYS_NICE",
+                                                            "CAP_SYS_RESOURCE",
+                                                            "CAP_SYS_TIME",
+                                                            "CAP_SYS_TTY_CONFIG",
+                                                            "CAP_MKNOD",
+                                                            "CAP_LEASE",
+                                                            "CAP_AUDIT_WRITE",
+                                                            "CAP_AUDIT_CONTROL",
+                                                            "CAP_SETFCAP",
+                                                            "CAP_MAC_OVERRIDE",
+                                                            "CAP_MAC_ADMIN",
+                                                            "CAP_SYSLOG",
+                                                            "CAP_WAKE_ALARM",
+                                                            "CAP_BLOCK_SUSPEND",
+                                                            "CAP_AUDIT_READ",
+                                                            "CAP_PERFMON",
+                                                            "CAP_BPF",
+                                                            "CAP_CHECKPOINT_RESTORE"};
 
 constexpr std::int64_t kCpuPeriod = 100'000;  // microseconds
 constexpr std::int64_t kSharesPerCore = 1024;
@@ -55,18 +87,45 @@ json::object mount(std::string_view target, std::string_view type, std::string_v
   return {{"destination", target}, {"type", type}, {"source", source}, {"options", words(options)}};
 }
 
+std::string_view access_of(const BindMount& mount) {
+  switch (mount.access) {
+    case BindMount::Access::read_write: return "rw";
+    case BindMount::Access::read_only: return "ro";
+    case BindMount::Access::read_only_below: return "rro";
+  }
+  return "";
+}
+
+std::string_view propagation_of(const BindMount& mount) {
+  switch (mount.propagation) {
+    case BindMount::Propagation::none: return "rprivate";
+    case BindMount::Propagation::host_to_container: return "rslave";
+    case BindMount::Propagation::bidirectional: return "rshared";
+  }
+  return "";
+}
+
 json::array mounts_of(const ContainerSettings& settings) {
+  const std::string_view kernel = settings.privileged ? "rw" : "ro";
   json::array out{
       mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
       mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
       mount("/dev/pts", "devpts", "devpts",
-            {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
-      mount("/dev/shm", "tmpfs", "shm", {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}),
-      mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
-      mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", "ro"})};
+            {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"})};
+  if (settings.host_ipc) {
+    out.push_back(mount("/dev/shm", "bind", "/dev/shm", {"rbind", "nosuid", "noexec", "nodev"}));
+  } else {
+    out.push_back(mount("/dev/shm", "tmpfs", "shm",
+                        {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}));
+  }
+  out.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
+  out.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", kernel}));
+  // Where programs look for their limits.
+  out.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup",
+                      {"nosuid", "noexec", "nodev", "relatime", kernel}));
   for (const BindMount& each : settings.mounts) {
-    out.push_back(mount(each.target, "bind", each.source,
-                        {"rbind", "rprivate", each.read_only ? "ro" : "rw"}));
+    out.push_back(
+        mount(each.target, "bind", each.source, {"rbind", propagation_of(each), access_of(each)}));
   }
   return out;
 }
@@ -86,12 +145,13 @@ json::object process_of(const ContainerSettings& settings) {
       {"noNewPrivileges", !settings.allow_privilege_escalation},
       {"capabilities",
        {{"bounding", capabilities}, {"effective", capabilities}, {"permitted", capabilities}}}};
+  if (!settings.apparmor_profile.empty()) process["apparmorProfile"] = settings.apparmor_profile;
   return process;
 }
 
 json::object resources_of(const ContainerSettings& settings) {
   json::object resources{
-      {"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}},
+      {"devices", json::array{json::object{{"allow", settings.privileged}, {"access", "rwm"}}}},
       {"pids", {{"limit", container_pids_max}}}};
   if (settings.memory_limit) {
     resources["memory"] = {{"limit", *settings.memory_limit}, {"swap", *settings.memory_limit}};
@@ -108,23 +168,55 @@ json::object resources_of(const ContainerSettings& settings) {
   return resources;
 }
 
-json::object linux_of(const ContainerSettings& settings) {
-  json::array namespaces;
-  for (const std::string_view type : {"ipc", "uts", "mount"}) {
-    namespaces.push_back(json::object{{"type", type}});
+json::array namespaces_of(const ContainerSettings& settings) {
+  json::array out{json::object{{"type", "uts"}}, json::object{{"type", "mount"}}};
+  if (!settings.host_ipc) out.push_back(json::object{{"type", "ipc"}});
+  // With v1 the runtime mounts the container's own groups only; v2 has the namespace for that.
+  if (settings.cgroup_v2 && !settings.privileged) out.push_back(json::object{{"type", "cgroup"}});
+  if (!settings.host_pid) {
+    json::object& pid = out.emplace_back(json::object{{"type", "pid"}}).get_object();
+    if (!settings.pid_namespace.empty()) pid["path"] = settings.pid_namespace;
   }
-  json::object& pid = namespaces.emplace_back(json::object{{"type", "pid"}}).get_object();
-  if (!settings.pid_namespace.empty()) pid["path"] = settings.pid_namespace;
-  namespaces.push_back(json::object{{"type", "network"}, {"path", settings.network_namespace}});
-  return {{"namespaces", std::move(namespaces)},
-          {"cgroupsPath", settings.cgroup},
-          {"resources", resources_of(settings)},
-          {"maskedPaths",
-           words({"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-                  "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-                  "/sys/firmware", "/sys/devices/virtual/powercap"})},
-          {"readonlyPaths",
-           words({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})}};
+  out.push_back(json::object{{"type", "network"}, {"path", settings.network_namespace}});
+  return out;
+}
+
+json::array devices_of(const ContainerSettings& settings) {
+  json::array out;
+  for (const Device& each : settings.devices) {
+    out.push_back(json::object{{"path", each.path},
+                               {"type", std::string_view(&each.type, 1)},
+                               {"major", each.major},
+                               {"minor", each.minor},
+                               {"fileMode", each.mode},
+                               {"uid", each.uid},
+                               {"gid", each.gid}});
+  }
+  return out;
+}
+
+json::object linux_of(const ContainerSettings& settings) {
+  json::object out{{"namespaces", namespaces_of(settings)},
+                   {"cgroupsPath", settings.cgroup},
+                   {"resources", resources_of(settings)}};
+  if (!settings.privileged) {
+    out["maskedPaths"] =
+        words({"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+               "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+               "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"});
+    out["readonlyPaths"] =
+        words({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"});
+  }
+  if (settings.seccomp) out["seccomp"] = *settings.seccomp;
+  if (!settings.devices.empty()) out["devices"] = devices_of(settings);
+  for (const auto& [name, value] : settings.sysctls) {
+    kube::ensure_object(out, "sysctl")[name] = value;
+  }
+  const auto shares = [](const BindMount& mount) {
+    return mount.propagation == BindMount::Propagation::bidirectional;
+  };
+  if (std::ranges::any_of(settings.mounts, shares)) out["rootfsPropagation"] = "rshared";
+  return out;
 }
 
 std::optional<std::uint32_t> number(std::string_view text) {
@@ -166,17 +258,24 @@ Result<std::uint32_t> resolve_group(std::string_view name, std::string_view grou
 
 std::vector<std::string> capabilities_of(const ContainerSettings& settings) {
   std::set<std::string> set(kDefaultCapabilities.begin(), kDefaultCapabilities.end());
+  const auto add_all = [&] {
+    for (std::size_t number = 0; number < kAllCapabilities.size(); ++number) {
+      const bool possible = (settings.capabilities_possible >> number & 1U) != 0;
+      if (possible) set.emplace(kAllCapabilities[number]);
+    }
+  };
   for (const std::string& dropped : settings.capabilities_dropped) {
     if (dropped == "ALL") set.clear();
     set.erase(dropped.starts_with("CAP_") ? dropped : "CAP_" + dropped);
   }
   for (const std::string& added : settings.capabilities_added) {
     if (added == "ALL") {
-      set.insert(kAllCapabilities.begin(), kAllCapabilities.end());
+      add_all();
     } else {
       set.insert(added.starts_with("CAP_") ? added : "CAP_" + added);
     }
   }
+  if (settings.privileged) add_all();
   return {set.begin(), set.end()};
 }
 

@@ -13,6 +13,17 @@ namespace {
 
 namespace json = boost::json;
 
+// The options of what is mounted at `target`, as JSON.
+std::string mount_options(const json::object& spec, std::string_view target) {
+  for (const json::value& each : kube::array_at(spec, "mounts")) {
+    const json::object& mount = each.as_object();
+    if (kube::string_at(mount, "destination") == target) {
+      return codec::to_json(mount.at("options"));
+    }
+  }
+  return "not mounted";
+}
+
 TEST(OciSpec, holds_what_the_container_asks_for) {
   ContainerSettings settings{.arguments = {"/hello", "--port", "8080"},
                              .environment = {"A=b"},
@@ -22,7 +33,8 @@ TEST(OciSpec, holds_what_the_container_asks_for) {
                              .rootfs = "/data/rootfs",
                              .network_namespace = "/data/netns",
                              .cgroup = "/tulle/uid/hello"};
-  settings.mounts = {{.source = "/data/hosts", .target = "/etc/hosts", .read_only = true}};
+  settings.mounts = {
+      {.source = "/data/hosts", .target = "/etc/hosts", .access = BindMount::Access::read_only}};
   settings.memory_limit = 1 << 20;
   settings.cpu_request_milli = 250;
   settings.cpu_limit_milli = 1500;
@@ -68,6 +80,75 @@ TEST(OciSpec, shares_the_processes_of_another_container_where_asked_to) {
   EXPECT_EQ(pid_of("/proc/7/ns/pid"), R"({"type":"pid","path":"/proc/7/ns/pid"})");
 }
 
+TEST(OciSpec, hides_of_the_kernel_what_is_not_for_a_container) {
+  const json::object spec = make_oci_spec({});
+  EXPECT_EQ(kube::array_at(spec, "process.capabilities.bounding").size(), 14U);
+  EXPECT_FALSE(kube::array_at(spec, "linux.maskedPaths").empty());
+  EXPECT_FALSE(kube::array_at(spec, "linux.readonlyPaths").empty());
+  EXPECT_EQ(mount_options(spec, "/sys"), R"(["nosuid","noexec","nodev","ro"])");
+  EXPECT_EQ(mount_options(spec, "/sys/fs/cgroup"),
+            R"(["nosuid","noexec","nodev","relatime","ro"])");
+  EXPECT_EQ(codec::to_json(*kube::find(spec, "linux.resources.devices")),
+            R"([{"allow":false,"access":"rwm"}])");
+}
+
+TEST(OciSpec, hides_nothing_from_a_privileged_container) {
+  ContainerSettings settings;
+  settings.privileged = true;
+  settings.capabilities_dropped = {"ALL"};
+  settings.devices = {{.path = "/dev/fuse", .major = 10, .minor = 229, .mode = 0666}};
+  const json::object spec = make_oci_spec(settings);
+  EXPECT_EQ(kube::array_at(spec, "process.capabilities.effective").size(), 41U);
+  EXPECT_EQ(kube::find(spec, "linux.maskedPaths"), nullptr);
+  EXPECT_EQ(kube::find(spec, "linux.readonlyPaths"), nullptr);
+  EXPECT_EQ(kube::find(spec, "linux.seccomp"), nullptr);
+  EXPECT_EQ(mount_options(spec, "/sys"), R"(["nosuid","noexec","nodev","rw"])");
+  EXPECT_EQ(mount_options(spec, "/sys/fs/cgroup"),
+            R"(["nosuid","noexec","nodev","relatime","rw"])");
+  EXPECT_EQ(codec::to_json(*kube::find(spec, "linux.resources.devices")),
+            R"([{"allow":true,"access":"rwm"}])");
+  EXPECT_EQ(codec::to_json(*kube::find(spec, "linux.devices")),
+            R"([{"path":"/dev/fuse","type":"c","major":10,"minor":229,"fileMode":438,)"
+            R"("uid":0,"gid":0}])");
+}
+
+TEST(OciSpec, shares_mounts_as_far_as_asked_to) {
+  using enum BindMount::Propagation;
+  const auto options = [](BindMount::Propagation propagation, BindMount::Access access) {
+    ContainerSettings settings;
+    settings.mounts = {
+        {.source = "/s", .target = "/t", .access = access, .propagation = propagation}};
+    const json::object spec = make_oci_spec(settings);
+    return mount_options(spec, "/t") + " " +
+           std::string(kube::string_at(spec, "linux.rootfsPropagation"));
+  };
+  EXPECT_EQ(options(none, BindMount::Access::read_only_below), R"(["rbind","rprivate","rro"] )");
+  EXPECT_EQ(options(host_to_container, BindMount::Access::read_write),
+            R"(["rbind","rslave","rw"] )");
+  EXPECT_EQ(options(bidirectional, BindMount::Access::read_write),
+            R"(["rbind","rshared","rw"] rshared)");
+}
+
+TEST(OciSpec, has_the_machine_s_namespaces_where_asked_to) {
+  const auto types = [](const ContainerSettings& settings) {
+    const json::object spec = make_oci_spec(settings);
+    std::string all;
+    for (const json::value& each : kube::array_at(spec, "linux.namespaces")) {
+      all.append(kube::string_at(each.as_object(), "type")).append(" ");
+    }
+    return all + mount_options(spec, "/dev/shm");
+  };
+  ContainerSettings settings;
+  EXPECT_EQ(types(settings),
+            "uts mount ipc pid network "
+            R"(["nosuid","noexec","nodev","mode=1777","size=65536k"])");
+  settings.cgroup_v2 = true;
+  settings.host_pid = settings.host_ipc = true;
+  EXPECT_EQ(types(settings), R"(uts mount cgroup network ["rbind","nosuid","noexec","nodev"])");
+  settings.privileged = true;
+  EXPECT_EQ(types(settings), R"(uts mount network ["rbind","nosuid","noexec","nodev"])");
+}
+
 TEST(OciSpec, capabilities_are_dropped_before_others_are_added) {
   struct Case {
     std::vector<std::string> added;
@@ -78,7 +159,7 @@ TEST(OciSpec, capabilities_are_dropped_before_others_are_added) {
   for (const Case& each : {Case{{}, {}, 14, "CAP_KILL"}, Case{{}, {"ALL"}, 0, nullptr},
                            Case{{"NET_ADMIN"}, {"ALL"}, 1, "CAP_NET_ADMIN"},
                            Case{{"CAP_SYS_TIME"}, {"KILL"}, 14, "CAP_SYS_TIME"},
-                           Case{{"ALL"}, {}, 38, "CAP_SYS_ADMIN"}}) {
+                           Case{{"ALL"}, {}, 41, "CAP_SYS_ADMIN"}}) {
     ContainerSettings settings;
     settings.capabilities_added = each.added;
     settings.capabilities_dropped = each.dropped;
@@ -86,6 +167,14 @@ TEST(OciSpec, capabilities_are_dropped_before_others_are_added) {
     EXPECT_EQ(all.size(), each.count);
     if (each.has != nullptr) EXPECT_TRUE(std::ranges::find(all, each.has) != all.end());
   }
+}
+
+TEST(OciSpec, all_capabilities_are_those_that_can_be_given) {
+  ContainerSettings settings;
+  settings.capabilities_dropped = {"ALL"};
+  settings.capabilities_added = {"ALL"};
+  settings.capabilities_possible = 1ULL << 0 | 1ULL << 21;
+  EXPECT_EQ(capabilities_of(settings), (std::vector<std::string>{"CAP_CHOWN", "CAP_SYS_ADMIN"}));
 }
 
 TEST(OciSpec, users_are_looked_up_in_the_image) {

@@ -4,6 +4,7 @@
 #include "kube/object.h"
 #include "kube/quantity.h"
 #include "node/image_files.h"
+#include "node/security.h"
 #include "node/volumes.h"
 
 #include <boost/json.hpp>
@@ -97,11 +98,7 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   const std::string_view message_path =
       string_at(input.container, "terminationMessagePath", "/dev/termination-log");
   settings.mounts.push_back({.source = input.place.message(), .target = std::string(message_path)});
-  const json::object& security = kube::object_at(input.container, "securityContext");
-  settings.capabilities_added = strings_at(security, "capabilities.add");
-  settings.capabilities_dropped = strings_at(security, "capabilities.drop");
-  settings.read_only_root = kube::bool_at(security, "readOnlyRootFilesystem");
-  settings.allow_privilege_escalation = kube::bool_at(security, "allowPrivilegeEscalation", true);
+  TRY_VOID(apply_security(input.pod, input.container, input.place.pod.data_dir, settings));
   set_resources(input.container, settings);
   return settings;
 }

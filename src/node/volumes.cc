@@ -178,6 +178,26 @@ Result<void> make(const std::string& path, const VolumeFiles& files,
   return write_projection(path, files, group ? std::optional(group->id) : std::nullopt);
 }
 
+// Before Linux 5.12 a mount is read-only by itself or not at all.
+bool can_make_trees_read_only() {
+  return ::syscall(SYS_mount_setattr, -1, nullptr, 0, nullptr, 0) == 0 || errno != ENOSYS;
+}
+
+BindMount::Access access_of(const json::object& mount, bool read_only_volume) {
+  using enum BindMount::Access;
+  if (!read_only_volume && !kube::bool_at(mount, "readOnly")) return read_write;
+  const std::string_view below = string_at(mount, "recursiveReadOnly", "Disabled");
+  if (below == "Enabled") return read_only_below;
+  return below == "IfPossible" && can_make_trees_read_only() ? read_only_below : read_only;
+}
+
+BindMount::Propagation propagation_of(const json::object& mount) {
+  using enum BindMount::Propagation;
+  const std::string_view text = string_at(mount, "mountPropagation", "None");
+  if (text == "Bidirectional") return bidirectional;
+  return text == "HostToContainer" ? host_to_container : none;
+}
+
 // `sub_path` of the volume, made if it is missing. The kernel refuses ways that lead out.
 Result<OwnedFd> open_inside(const std::string& volume, std::string_view sub_path) {
   if (!stays_inside(sub_path)) {
@@ -273,9 +293,7 @@ Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::obje
   }
   std::vector<BindMount> mounts;
   for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
-    mounts.push_back({.source = place.etc() + "/" + name,
-                      .target = std::string("/etc/") + name,
-                      .read_only = false});
+    mounts.push_back({.source = place.etc() + "/" + name, .target = std::string("/etc/") + name});
   }
   for (const json::value& each : kube::array_at(container, "volumeMounts")) {
     const json::object& mount = kube::object_or_empty(each);
@@ -289,7 +307,8 @@ Result<std::vector<BindMount>> mounts_of(const PodPlace& place, const json::obje
     }
     mounts.push_back({.source = std::move(source),
                       .target = std::string(string_at(mount, "mountPath")),
-                      .read_only = kube::bool_at(mount, "readOnly") || read_only.contains(name)});
+                      .access = access_of(mount, read_only.contains(name)),
+                      .propagation = propagation_of(mount)});
   }
   return mounts;
 }

@@ -32,7 +32,7 @@ class MountsTest : public testing::Test {
     Environment environment;
     environment.set("POD", "web-0");
     TRY(const auto mounts, mounts_of(place, pod, container, environment, held));
-    read_only = mounts.back().read_only;
+    read_only = mounts.back().access == BindMount::Access::read_only;
     return mounts.back().source;
   }
   // The same, below the volume; or the error's message.

@@ -7,16 +7,27 @@
 //   tenant write FILE TEXT [CODE]    writes the file, makes its directory, ends with CODE
 //   tenant swap NAME TARGET          for ever: NAME is a directory, then a link to TARGET, then the
 //                                    directory again
+//   tenant try CALL [PATH]           makes a system call and prints "done" or why not: keyctl,
+//                                    unshare, mkdir PATH, mount PATH (a tmpfs)
 #include "http/server.h"
 #include "net/kernel_network.h"
 #include "net/pki.h"
 #include "rt/combine.h"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 
 namespace {
@@ -108,6 +119,23 @@ int swap(const std::string& name, const std::string& target) {
   return fail_with("cannot swap " + name);
 }
 
+// A call's result as the kernel gives it.
+std::optional<long> call(const std::string& name, const char* path) {
+  if (name == "keyctl")
+    return ::syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 1);
+  if (name == "unshare") return ::unshare(CLONE_NEWUTS);
+  if (name == "mkdir") return ::mkdir(path, 0700);
+  if (name == "mount") return ::mount("tmpfs", path, "tmpfs", 0, nullptr);
+  return std::nullopt;
+}
+
+int try_call(const std::string& name, const std::string& path) {
+  const auto result = call(name, path.c_str());
+  if (!result) return fail_with("no such call: " + name);
+  std::puts(*result < 0 ? std::strerror(errno) : "done");
+  return EXIT_SUCCESS;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -123,6 +151,10 @@ int main(int argc, char** argv) {
     return write(words[1], words[2], words.size() > 3 ? std::atoi(words[3].c_str()) : 0);
   }
   if (verb == "swap" && words.size() == 3) return swap(words[1], words[2]);
-  return fail_with("serve PORT TLS_PORT SICK_FILE | cat FILE | write FILE TEXT [CODE] |"
-                   " swap NAME TARGET");
+  if (verb == "try" && words.size() >= 2) {
+    return try_call(words[1], words.size() > 2 ? words[2] : "");
+  }
+  return fail_with(
+      "serve PORT TLS_PORT SICK_FILE | cat FILE | write FILE TEXT [CODE] |"
+      " swap NAME TARGET | try CALL [PATH]");
 }
