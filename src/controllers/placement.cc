@@ -13,13 +13,15 @@ namespace tulle::controllers {
 
 namespace {
 
-void add_host_ports(const json::array& containers, std::set<std::string>& ports) {
+void add_host_ports(const json::array& containers, std::set<HostPort>& ports) {
   for (const json::value& container : containers) {
     for (const json::value& value : kube::array_at(kube::object_or_empty(container), "ports")) {
       const json::object& port = kube::object_or_empty(value);
       const std::int64_t number = kube::integer_at(port, "hostPort");
       if (number == 0) continue;
-      ports.insert(fmt::format("{}/{}", kube::string_at(port, "protocol", "TCP"), number));
+      const std::string_view address = kube::string_at(port, "hostIP");
+      ports.insert({.port = fmt::format("{}/{}", kube::string_at(port, "protocol", "TCP"), number),
+                    .address = std::string(address == "0.0.0.0" ? "" : address)});
     }
   }
 }
@@ -73,7 +75,7 @@ void Occupancy::add(const Demand& demand) {
 
 void Occupancy::remove(const Demand& demand) {
   for (const auto& [name, less] : demand.requests) requests_[name] -= less;
-  for (const std::string& port : demand.host_ports) {
+  for (const HostPort& port : demand.host_ports) {
     if (const auto found = host_ports_.find(port); found != host_ports_.end()) {
       host_ports_.erase(found);
     }
@@ -93,8 +95,10 @@ std::vector<std::string> Occupancy::lacking(const Demand& demand, const json::ob
 }
 
 bool Occupancy::has_ports_for(const Demand& demand) const {
-  return std::ranges::none_of(
-      demand.host_ports, [this](const std::string& port) { return host_ports_.contains(port); });
+  return std::ranges::none_of(demand.host_ports, [this](const HostPort& wanted) {
+    return std::ranges::any_of(
+        host_ports_, [&wanted](const HostPort& taken) { return taken.conflicts_with(wanted); });
+  });
 }
 
 double Occupancy::fullness(const Demand& demand, const json::object& node) const {

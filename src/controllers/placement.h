@@ -4,6 +4,7 @@
 #include "controllers/shared.h"
 #include "kube/resources.h"
 
+#include <compare>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -14,10 +15,22 @@
 
 namespace tulle::controllers {
 
+// A port of the machine, at one of its addresses or at all of them.
+struct HostPort {
+  std::string port;     // "TCP/8080"
+  std::string address;  // "": all
+
+  bool conflicts_with(const HostPort& other) const {
+    return port == other.port &&
+           (address.empty() || other.address.empty() || address == other.address);
+  }
+  friend auto operator<=>(const HostPort&, const HostPort&) = default;
+};
+
 // What a pod takes of its node.
 struct Demand {
-  kube::Resources requests;          // "pods" among them: 1
-  std::set<std::string> host_ports;  // "TCP/8080"
+  kube::Resources requests;  // "pods" among them: 1
+  std::set<HostPort> host_ports;
 };
 Demand demand_of(const json::object& pod);
 
@@ -35,7 +48,7 @@ class Occupancy final {
 
  private:
   kube::Resources requests_;
-  std::multiset<std::string> host_ports_;
+  std::multiset<HostPort> host_ports_;
 };
 
 using Occupancies = std::map<std::string, Occupancy, std::less<>>;  // by node

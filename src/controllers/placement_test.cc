@@ -84,5 +84,20 @@ TEST_F(PlacementTest, a_host_port_is_given_once) {
   EXPECT_EQ(placed(web), "a");
 }
 
+TEST_F(PlacementTest, a_host_port_is_one_of_the_address_it_names) {
+  nodes = {node("a")};
+  const auto at = [](const char* address) {
+    return asks("{}", fmt::format(R"([{{"hostPort":8080,"hostIP":"{}"}}])", address));
+  };
+  run_on("a", at("127.0.0.1"));
+  EXPECT_EQ(placed(at("127.0.0.2")), "a");
+  for (const char* taken : {"127.0.0.1", "0.0.0.0", ""}) {
+    EXPECT_TRUE(placed(at(taken)).starts_with("0/1 nodes are available")) << taken;
+  }
+  occupancies["a"].remove(demand_of(at("127.0.0.1")));
+  run_on("a", at("0.0.0.0"));
+  EXPECT_TRUE(placed(at("127.0.0.2")).starts_with("0/1 nodes are available"));
+}
+
 }  // namespace
 }  // namespace tulle::controllers
