@@ -53,6 +53,7 @@ struct Agent::State {
         claims(on, client, Random(random.next()), kubeclient::kPersistentVolumeClaims),
         proxy(on, driver, options.proxy_socket),
         addresses(options.pod_network),
+        background(on),
         node{.loop = on,
              .driver = driver,
              .blocking = blocking,
@@ -65,7 +66,8 @@ struct Agent::State {
              .pods = pods,
              .services = services,
              .proxy = proxy,
-             .addresses = addresses},
+             .addresses = addresses,
+             .background = background},
         streams(node, Random(random.next())),
         usage(node, [this] { return running(); }),
         local_volumes(node, Random(random.next())),
@@ -99,6 +101,7 @@ struct Agent::State {
   kubeclient::Cache claims;
   HandoverClient proxy;
   AddressPool addresses;
+  rt::Scope background;
   Node node;
   PodStreamServer streams;
   UsageSampler usage;

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t kPidFileBytesMax = 64;
 
+// A child that nobody waits for would stay in the table of processes.
+rt::Task<void> reap(std::unique_ptr<rt::Process> process) { (void)co_await process->exited(); }
+
 }  // namespace
 
 Result<std::unique_ptr<ContainerCommand>> ContainerCommand::start(Node& node,
@@ -28,7 +31,7 @@ Result<std::unique_ptr<ContainerCommand>> ContainerCommand::start(Node& node,
                           .descriptors = std::move(options.descriptors),
                           .own_process_group = true}));
   return std::unique_ptr<ContainerCommand>(
-      new ContainerCommand(std::move(process), std::move(pid_file)));
+      new ContainerCommand(node, std::move(process), std::move(pid_file)));
 }
 
 ContainerCommand::~ContainerCommand() {
@@ -39,6 +42,7 @@ ContainerCommand::~ContainerCommand() {
     if (text) std::from_chars(text->data(), text->data() + text->size(), pid);
     if (pid > 0) ::kill(pid, SIGKILL);
     (void)process_->signal(SIGKILL).has_value();
+    node_.background.spawn(reap(std::move(process_)));
   }
   ::unlink(pid_file_.c_str());
 }

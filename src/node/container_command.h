@@ -28,9 +28,10 @@ class ContainerCommand final {
   void signal_runtime(int number);
 
  private:
-  ContainerCommand(std::unique_ptr<rt::Process> process, std::string pid_file)
-      : process_(std::move(process)), pid_file_(std::move(pid_file)) {}
+  ContainerCommand(Node& node, std::unique_ptr<rt::Process> process, std::string pid_file)
+      : node_(node), process_(std::move(process)), pid_file_(std::move(pid_file)) {}
 
+  Node& node_;
   std::unique_ptr<rt::Process> process_;
   const std::string pid_file_;  // the command's process, seen from outside
   bool ended_ = false;

@@ -11,6 +11,7 @@
 #include "node/pod_network.h"
 #include "node/runtime.h"
 #include "rt/blocking.h"
+#include "rt/scope.h"
 
 namespace tulle::node {
 
@@ -28,6 +29,7 @@ struct Node {
   kubeclient::Cache& services;
   HandoverClient& proxy;
   AddressPool& addresses;
+  rt::Scope& background;           // what nobody waits for any more
   std::uint64_t next_command = 0;  // names the files of container_command.cc
 };
 

@@ -2,10 +2,12 @@
 claims and what they leave, containers that stand beside others, hooks, last words."""
 
 import json
+import subprocess
 
 import pytest
 
-from instance import BINARY
+import traces
+from instance import BINARY, KUBECTL
 from waiting import wait_until
 
 SICK = "/life/sick"
@@ -130,6 +132,26 @@ def test_a_volume_that_cannot_be_made_says_why(home):
     wait_ready(home, "waits")
     assert tenant(home, "waits", "cat", "/later/key") == "value"
     home.kubectl("delete", "configmap/later")
+
+
+def test_a_command_whose_client_goes_leaves_nothing_behind(home):
+    """Killed, and reaped by the control process, which started it."""
+    run(home, "visited")
+    wait_ready(home, "visited")
+    control = home.role_pid("control")
+    def commands():  # a process that is dead, but not reaped, has no words
+        found = {pid: traces.command(pid) for pid in traces.children(control)}
+        return [pid for pid, words in found.items() if not words or " exec " in words]
+    client = subprocess.Popen(
+        [KUBECTL, "--kubeconfig", home.kubeconfig, "exec", "visited", "--", "/tenant", "serve",
+         "8081", "8444", SICK], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(commands, 20, "the command runs")
+    finally:
+        client.kill()
+        client.wait()
+    wait_until(lambda: not commands(), 20, "nothing of it is left")
+    home.kubectl("delete", "pod", "visited", "--grace-period=1")
 
 
 CLAIM = """
