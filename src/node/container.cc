@@ -12,6 +12,7 @@
 
 #include <boost/json.hpp>
 
+#include <fcntl.h>
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -34,10 +35,22 @@ std::string api_time(std::string_view nano_time) {
   return time ? kube::format_time(*time) : std::string();
 }
 
-std::unique_ptr<rt::ProcessWatch> watch(Node& node, int pid) {
+// The process in an identity; null when it has gone.
+std::unique_ptr<rt::ProcessWatch> watch(Node& node, const std::string& identity) {
+  const int pid = running_process(identity);
   if (pid <= 0) return nullptr;
   auto opened = rt::ProcessWatch::open(node.loop, node.driver, pid);
-  return opened ? *std::move(opened) : nullptr;
+  if (!opened || running_process(identity) != pid) return nullptr;
+  return *std::move(opened);
+}
+
+// The identity of the run's first process. A shim of before an upgrade has left its number only.
+std::string process_of(const RunPlace& place) {
+  if (auto identity = read_small_file(place.bundle() + "/process", kSmallFileMax)) return *identity;
+  const std::string text = read_or_empty(place.bundle() + "/pid");
+  int pid = 0;
+  std::from_chars(text.data(), text.data() + text.size(), pid);
+  return identity_of(pid);
 }
 
 std::string first_line(std::string_view text) {
@@ -50,11 +63,13 @@ std::string read_start(const RunPlace& place) {
   return api_time(read_or_empty(place.bundle() + "/started"));
 }
 
-int read_pid(const RunPlace& place) {
-  const std::string text = read_or_empty(place.bundle() + "/pid");
-  int pid = 0;
-  std::from_chars(text.data(), text.data() + text.size(), pid);
-  return pid;
+Result<OwnedFd> open_pid_namespace(const RunPlace& place) {
+  const std::string identity = process_of(place);
+  const std::string path = fmt::format("/proc/{}/ns/pid", running_process(identity));
+  OwnedFd space(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Still the same process: so it was when its namespace was opened.
+  if (space && running_process(identity) > 0) return space;
+  return failf(Code::unavailable, "the target container \"{}\" does not run", place.container);
 }
 
 std::vector<int> find_runs(const PodPlace& pod, const std::string& container) {
@@ -101,20 +116,20 @@ rt::Task<Result<std::unique_ptr<Container>>> Container::start(Node& node, RunPla
                    output.errors.empty() ? "the shim could not be run" : first_line(output.errors));
   }
   container->started_at_ = read_start(at);
-  container->shim_ = watch(node, running_process(read_or_empty(at.bundle() + "/shim")));
-  if (container->shim_) container->process_ = watch(node, read_pid(at));
+  container->shim_ = watch(node, read_or_empty(at.bundle() + "/shim"));
+  if (container->shim_) container->process_ = watch(node, process_of(at));
   co_return container;
 }
 
 Result<std::unique_ptr<Container>> Container::adopt(Node& node, RunPlace place) {
   std::unique_ptr<Container> container(new Container(node, std::move(place)));
   const RunPlace& at = container->place_;
-  container->shim_ = watch(node, running_process(read_or_empty(at.bundle() + "/shim")));
+  container->shim_ = watch(node, read_or_empty(at.bundle() + "/shim"));
   container->started_at_ = read_start(at);
   if (!container->shim_ || container->started_at_.empty()) {
     return fail(Code::not_found, "the container does not run any more");
   }
-  container->process_ = watch(node, read_pid(at));
+  container->process_ = watch(node, process_of(at));
   return container;
 }
 

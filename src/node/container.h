@@ -1,6 +1,7 @@
 // One run of a container: a shim, a container under it, and the files both leave (node/shim.h).
 #pragma once
 
+#include "base/owned_fd.h"
 #include "base/result.h"
 #include "node/node.h"
 #include "node/places.h"
@@ -27,8 +28,8 @@ struct ContainerEnd {
 std::optional<ContainerEnd> read_end(const RunPlace& place);
 // When it started: "" if it has not.
 std::string read_start(const RunPlace& place);
-// Its first process, seen from outside: 0 if it has not started.
-int read_pid(const RunPlace& place);
+// The PID namespace that it runs in. Error: unavailable, when it does not run.
+Result<OwnedFd> open_pid_namespace(const RunPlace& place);
 
 // The numbers of the container's runs that are on the disk, ascending.
 std::vector<int> find_runs(const PodPlace& pod, const std::string& container);

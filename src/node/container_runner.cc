@@ -3,7 +3,6 @@
 #include "base/format.h"
 #include "codec/json.h"
 #include "kube/object.h"
-#include "node/ephemeral.h"
 #include "node/image_files.h"
 #include "node/pull_secrets.h"
 #include "node/rootfs.h"
@@ -90,9 +89,6 @@ Result<void> write_bundle(const kubeclient::ObjectPtr& pod, const json::object& 
   TRY_VOID(mount_rootfs(
       {.layers = image.layers, .state = place.rootfs_state(), .target = place.rootfs()}));
   TRY(settings.user, find_user(input, place.rootfs()));
-  if (const auto target = string_at(spec, "targetContainerName"); !target.empty()) {
-    TRY(settings.pid_namespace, pid_namespace_of(place.pod, std::string(target)));
-  }
   TRY_VOID(write_file_whole(place.bundle() + "/stop-signal", image.config.stop_signal));
   TRY_VOID(write_file_whole(place.bundle() + "/image", image.id));
   return write_file_whole(place.bundle() + "/config.json", codec::to_json(make_oci_spec(settings)));

@@ -1,6 +1,5 @@
 #include "node/ephemeral.h"
 
-#include "base/format.h"
 #include "kube/object.h"
 #include "kube/pod.h"
 
@@ -43,16 +42,6 @@ std::vector<RunPlace> EphemeralContainers::running() const {
     if (auto place = each->running()) places.push_back(*std::move(place));
   }
   return places;
-}
-
-Result<std::string> pid_namespace_of(const PodPlace& pod, const std::string& container) {
-  const std::vector<int> runs = find_runs(pod, container);
-  if (!runs.empty()) {
-    const RunPlace latest{.pod = pod, .container = container, .number = runs.back()};
-    const int pid = read_end(latest) ? 0 : read_pid(latest);
-    if (pid > 0) return fmt::format("/proc/{}/ns/pid", pid);
-  }
-  return failf(Code::unavailable, "the target container \"{}\" does not run", container);
 }
 
 }  // namespace tulle::node

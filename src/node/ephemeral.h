@@ -37,8 +37,4 @@ class EphemeralContainers final {
   rt::Scope scope_;
 };
 
-// The path of the PID namespace that a container of the pod runs in. Error: unavailable, when it
-// does not run.
-Result<std::string> pid_namespace_of(const PodPlace& pod, const std::string& container);
-
 }  // namespace tulle::node

@@ -3,6 +3,7 @@
 #include "base/format.h"
 #include "kube/object.h"
 #include "kube/quantity.h"
+#include "node/container.h"
 #include "node/image_files.h"
 #include "node/security.h"
 #include "node/volumes.h"
@@ -74,6 +75,13 @@ std::string read_inside(const std::string& rootfs, const char* name) {
       .value_or("");
 }
 
+// The PID namespace of the latest run of `container`.
+Result<OwnedFd> open_target(const PodPlace& pod, const std::string& container) {
+  const std::vector<int> runs = find_runs(pod, container);
+  return open_pid_namespace(
+      {.pod = pod, .container = container, .number = runs.empty() ? 0 : runs.back()});
+}
+
 }  // namespace
 
 Result<ContainerSettings> make_settings(const SettingsInput& input,
@@ -95,6 +103,10 @@ Result<ContainerSettings> make_settings(const SettingsInput& input,
   settings.cgroup = input.place.cgroup();
   RunMounts held(input.place);
   TRY(settings.mounts, mounts_of(input.place.pod, input.pod, input.container, environment, held));
+  if (const auto target = string_at(input.container, "targetContainerName"); !target.empty()) {
+    TRY(const OwnedFd space, open_target(input.place.pod, std::string(target)));
+    TRY(settings.pid_namespace, held.bind(space.get()));
+  }
   const std::string_view message_path =
       string_at(input.container, "terminationMessagePath", "/dev/termination-log");
   settings.mounts.push_back({.source = input.place.message(), .target = std::string(message_path)});

@@ -267,6 +267,7 @@ Result<void> live(const ShimOptions& options, const std::function<void(std::stri
   TRY(Started started, options.streams.terminal
                            ? start_with_terminal(options, loop, network, bundle)
                            : start_with_pipes(options, network));
+  write_whole(options.file("process"), identity_of(started.pid));
   write_whole(options.file("started"), format_nano_time(options.driver.wall_now()));
   const MemoryGroup memory(started.pid);
   say("");

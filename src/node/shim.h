@@ -11,9 +11,10 @@
 // and the reason on standard error; the process that stays is of a session of its own.
 //
 // Beside the runtime's config.json it leaves in the bundle: `shim` (its process id and start time,
-// before anything else), `pid` (the container's first process), `started` (RFC 3339), and at last,
-// by rename, `exit`: {"code":0,"signal":0,"oomKilled":false,"finishedAt":"..."}. When `exit` is
-// there, the runtime has forgotten the container.
+// before anything else), `pid` and `process` (the container's first process: its id, and as
+// `shim`), `started` (RFC 3339), and at last, by rename, `exit`:
+// {"code":0,"signal":0,"oomKilled":false,"finishedAt":"..."}. When `exit` is there, the runtime has
+// forgotten the container.
 #pragma once
 
 #include <string>
