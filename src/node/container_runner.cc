@@ -395,12 +395,15 @@ rt::Task<ContainerEnd> ContainerRunner::attend(Container& container, bool is_new
     if (begun.index() == 0) co_return std::get<0>(std::move(begun));
     if (!std::get<1>(begun)) co_return co_await end_container(container, grace_of(*pod_));
   }
-  Prober prober({.context = context_, .container = spec_, .container_id = container.place().id()},
-                std::exchange(before_, {}));
-  prober_ = &prober;
+  auto prober = std::make_unique<Prober>(
+      ActionTarget{.context = context_, .container = spec_, .container_id = container.place().id()},
+      std::exchange(before_, {}));
+  prober_ = prober.get();
   context_.touch();
-  auto outcome = co_await rt::race(container.ended(), stop_or_restart(stopping_, prober));
+  auto outcome = co_await rt::race(container.ended(), stop_or_restart(stopping_, *prober));
+  // What is on its way out is not asked any more.
   prober_ = nullptr;
+  prober.reset();
   if (outcome.index() == 0) co_return std::get<0>(std::move(outcome));
   context_.touch();
   const std::optional<RestartWish> wish = std::get<1>(std::move(outcome));
