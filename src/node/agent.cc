@@ -79,7 +79,7 @@ struct Agent::State {
   rt::Task<Result<void>> start();
   rt::Task<void> stop();
   void on_pod(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
-  void on_mounted(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
+  void on_referred(const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after);
   void begin(const kubeclient::ObjectPtr& pod);
   rt::Task<void> work(std::string uid);
   rt::Task<void> collect_images();
@@ -125,7 +125,7 @@ rt::Task<Result<void>> Agent::State::start() {
   });
   for (kubeclient::Cache* cache : {&config_maps, &secrets, &claims}) {
     cache->on_change([this](const kubeclient::ObjectPtr& before,
-                            const kubeclient::ObjectPtr& after) { on_mounted(before, after); });
+                            const kubeclient::ObjectPtr& after) { on_referred(before, after); });
   }
   pods.start();
   services.start();
@@ -166,10 +166,10 @@ void Agent::State::on_pod(const kubeclient::ObjectPtr& before, const kubeclient:
   }
 }
 
-void Agent::State::on_mounted(const kubeclient::ObjectPtr& before,
-                              const kubeclient::ObjectPtr& after) {
+void Agent::State::on_referred(const kubeclient::ObjectPtr& before,
+                               const kubeclient::ObjectPtr& after) {
   for (const auto& [uid, worker] : workers) {
-    if (worker->mounts(after ? *after : *before)) worker->refresh_volumes();
+    worker->note_change(after ? *after : *before);
   }
 }
 

@@ -255,6 +255,7 @@ rt::Task<ContainerRunner::Started> ContainerRunner::start() {
   if (!image) co_return Failure(std::move(image).error());
   const int number = number_ + 1;
   const RunPlace place = place_of(number);
+  references_seen_ = context_.references_version;
   const auto prepared = co_await prepare(place, *image);
   if (!prepared) {
     co_await remove_remains(context_.node, place);
@@ -362,7 +363,10 @@ rt::Task<bool> ContainerRunner::wait_to_start_again(WaitReason why) {
   set_waiting(why.reason, why.message);
   const bool pull_failed = why.reason == "ErrImagePull";
   if (!pull_failed && why.reason != "ErrImageNeverPull") {
-    co_return co_await pause_or_stop(context_.node.loop, stopping_, starts_.failed({}));
+    // What is missing may come.
+    co_await rt::race(references_changed(context_, references_seen_),
+                      pause_or_stop(context_.node.loop, stopping_, starts_.failed({})));
+    co_return stopping_.is_set();
   }
   const PullPolicy policy = pull_policy(string_at(spec_, "imagePullPolicy"), view_.image);
   auto arrived = context_.node.images.arrived(view_.image, policy, images_seen_);

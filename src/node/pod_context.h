@@ -28,6 +28,10 @@ struct PodContext {
   Instant kill_at = kNever;
   rt::WaitList kill_at_changed;
 
+  // Counts changes of the ConfigMaps, Secrets and claims that the pod refers to.
+  std::uint64_t references_version = 0;
+  rt::WaitList references_changed;
+
   // Something that the status tells has changed.
   bool dirty = false;
   rt::WaitList changed;
@@ -35,6 +39,10 @@ struct PodContext {
   void touch() {
     dirty = true;
     changed.wake_all(node.loop);
+  }
+  void note_references() {
+    ++references_version;
+    references_changed.wake_all(node.loop);
   }
   void kill_by(Instant at) {
     kill_at = std::min(kill_at, at);
@@ -65,6 +73,11 @@ inline rt::Task<void> kill_time(PodContext& context) {
   while (loop.now() < context.kill_at) {
     co_await rt::race(Changed::wait(context.kill_at_changed), rt::until(loop, context.kill_at));
   }
+}
+
+// Until what the pod refers to has changed since `seen`, a references_version.
+inline rt::Task<void> references_changed(PodContext& context, std::uint64_t seen) {
+  while (context.references_version == seen) co_await rt::wait_on(context.references_changed);
 }
 
 // Waits, unless `stopping` is set before. Returns whether it is.

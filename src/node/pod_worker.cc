@@ -54,7 +54,9 @@ std::string record_of(const PodPlace& place, const IpAddress& address) {
 PodWorker::PodWorker(Node& node, kubeclient::ObjectPtr pod)
     : context_(node, place_of(node, *pod), pod),
       mounted_(references_of_volumes(*pod)),
+      referred_(references_of(*pod)),
       volumes_stale_(node.loop),
+      refreshing_(node.loop),
       leaving_(node.loop),
       deadline_changed_(node.loop),
       ephemeral_(context_),
@@ -106,7 +108,7 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
   const kubeclient::ObjectPtr before = std::exchange(context_.pod, std::move(pod));
   if (kube::labels_of(*before) != kube::labels_of(*context_.pod) ||
       kube::annotations_of(*before) != kube::annotations_of(*context_.pod)) {
-    refresh_volumes();
+    volumes_stale_.set();
   }
   if (serves_) ephemeral_.start_new();
   deadline_changed_.set();
@@ -114,13 +116,17 @@ void PodWorker::update(kubeclient::ObjectPtr pod) {
   context_.touch();
 }
 
-bool PodWorker::mounts(const json::object& object) const {
+void PodWorker::note_change(const json::object& object) {
+  if (kube::namespace_of(object) != context_.place.namespace_) return;
   const std::string_view kind = kube::kind_of(object);
-  const auto& names = kind == "Secret"      ? mounted_.secrets
-                      : kind == "ConfigMap" ? mounted_.config_maps
-                                            : mounted_.claims;
-  return kube::namespace_of(object) == context_.place.namespace_ &&
-         names.contains(std::string(kube::name_of(object)));
+  const auto is_among = [&](const ReferenceNames& all) {
+    const auto& names = kind == "Secret"      ? all.secrets
+                        : kind == "ConfigMap" ? all.config_maps
+                                              : all.claims;
+    return names.contains(std::string(kube::name_of(object)));
+  };
+  if (is_among(mounted_)) volumes_stale_.set();
+  if (is_among(referred_)) context_.note_references();
 }
 
 void PodWorker::end(PodEnd why, Instant kill_at) {
@@ -303,16 +309,22 @@ rt::Task<void> PodWorker::keep_volumes_fresh() {
     co_await volumes_stale_.wait();
     co_await rt::sleep(context_.node.loop, kRefreshDelay);
     volumes_stale_.clear();
-    const auto fresh = co_await refresh_now();
-    if (fresh) {
+    refreshing_.spawn(refresh());
+    co_await refreshing_.idle();
+    if (refreshed_) {
       waits.reset();
       continue;
     }
-    context_.warning("FailedMount", fresh.error().message);
-    co_await rt::sleep(context_.node.loop, waits.failed({}));
+    context_.warning("FailedMount", refreshed_.error().message);
+    // What is missing may come.
+    rt::Loop& loop = context_.node.loop;
+    co_await rt::race(volumes_stale_.wait(), rt::until(loop, loop.now() + waits.failed({})));
     volumes_stale_.set();
   }
 }
+
+// Nobody cancels it: a thread that writes files writes on.
+rt::Task<void> PodWorker::refresh() { refreshed_ = co_await refresh_now(); }
 
 rt::Task<Result<void>> PodWorker::refresh_now() {
   CO_TRY(auto volumes, co_await plan_volumes(VolumesOf::objects));
@@ -439,6 +451,7 @@ rt::Task<void> PodWorker::leave_network() {
 }
 
 rt::Task<void> PodWorker::clean_up() {
+  co_await refreshing_.idle();
   co_await leave_network();
   co_await remove_pod_remains(context_.node, context_.place);
 }

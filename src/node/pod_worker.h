@@ -35,10 +35,8 @@ class PodWorker final {
 
   // The object has changed.
   void update(kubeclient::ObjectPtr pod);
-  // Whether volumes of the pod are made of this ConfigMap, Secret or PersistentVolumeClaim.
-  bool mounts(const boost::json::object& object) const;
-  // Something that volumes are made of has changed.
-  void refresh_volumes() { volumes_stale_.set(); }
+  // A ConfigMap, Secret or PersistentVolumeClaim has changed, which the pod may refer to.
+  void note_change(const boost::json::object& object);
   // Ends the pod; containers are killed at `kill_at`. Once more: the earlier time counts. One that
   // is deleted is told to stop when nothing is under way to it any more, or at `kill_at`; then
   // it has as long once more.
@@ -65,6 +63,7 @@ class PodWorker final {
   rt::Task<Result<void>> make_files();
   rt::Task<Result<std::vector<PlannedVolume>>> plan_volumes(VolumesOf which);
   rt::Task<void> keep_volumes_fresh();
+  rt::Task<void> refresh();
   rt::Task<Result<void>> refresh_now();
   rt::Task<void> run_containers();
   rt::Task<bool> run_init_containers(rt::Scope& beside, std::vector<ContainerRunner*>& sidecars);
@@ -76,8 +75,11 @@ class PodWorker final {
   void hold();
 
   PodContext context_;
-  const ReferenceNames mounted_;  // what its volumes are made of
+  const ReferenceNames mounted_;   // what its volumes are made of
+  const ReferenceNames referred_;  // that, and what its containers use
   rt::Event volumes_stale_;
+  Result<void> refreshed_;  // how the latest refresh went
+  rt::Scope refreshing_;    // ends before the pod's files are removed
   std::string started_at_;
   bool set_up_before_ = false;  // by an agent before this one
   Duration grace_ = Duration::max();

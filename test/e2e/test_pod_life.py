@@ -134,6 +134,22 @@ def test_a_volume_that_cannot_be_made_says_why(home):
     home.kubectl("delete", "configmap/later")
 
 
+def test_a_container_starts_as_soon_as_what_it_waits_for_is_there(home):
+    """Its pauses have grown by the time that it comes."""
+    variable = {"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "word"}}}
+    run(home, "worded", {"env": [variable]})
+    def pauses():
+        events = home.get("events", "--field-selector", "involvedObject.name=worded")["items"]
+        return sum(each.get("count", 1) for each in events
+                   if 'configmap "words" not found' in each["message"])
+    # At once and after 10 seconds: the next time is 20 seconds away.
+    wait_until(lambda: pauses() >= 2, 60, "it has been tried twice")
+    home.kubectl("create", "configmap", "words", "--from-literal=word=yes")
+    wait_until(lambda: "running" in statuses(home, "worded")["tenant"]["state"], 10, "it runs")
+    home.kubectl("delete", "pod", "worded", "--grace-period=1")
+    home.kubectl("delete", "configmap", "words")
+
+
 def test_a_command_whose_client_goes_leaves_nothing_behind(home):
     """Killed, and reaped by the control process, which started it."""
     run(home, "visited")
