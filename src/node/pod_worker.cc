@@ -87,6 +87,7 @@ bool PodWorker::adopt_network() {
   context_.address = *address;
   context_.space = *std::move(space);
   context_.node.addresses.mark(*address);
+  has_address_ = true;
   hold();
   // No container is started before the proxy listens.
   std::error_code error;
@@ -273,6 +274,7 @@ rt::Task<Result<void>> PodWorker::make_network() {
   }
   context_.address = address;
   context_.space = *std::move(made);
+  has_address_ = true;
   hold();
   context_.touch();
   co_return Result<void>();
@@ -438,8 +440,8 @@ rt::Task<bool> PodWorker::write_status() {
 rt::Task<void> PodWorker::leave_network() {
   Node& node = context_.node;
   co_await node.proxy.withdraw(context_.place.uid);
-  if (context_.space == nullptr) co_return;
   context_.space.reset();
+  if (!has_address_) co_return;
   const auto removed = co_await rt::run_blocking(
       node.blocking, [place = context_.place] { return remove_pod_network(place.network()); });
   if (!removed) {
@@ -447,9 +449,11 @@ rt::Task<void> PodWorker::leave_network() {
               {{"pod", context_.full_name()}, {"why", removed.error().message}});
     co_return;
   }
+  has_address_ = false;
   node.addresses.give_back(context_.address);
 }
 
+// What could not be removed of the network before is tried once more.
 rt::Task<void> PodWorker::clean_up() {
   co_await refreshing_.idle();
   co_await leave_network();

@@ -83,8 +83,9 @@ class PodWorker final {
   std::string started_at_;
   bool set_up_before_ = false;  // by an agent before this one
   Duration grace_ = Duration::max();
-  bool serves_ = false;  // the proxy has it, and containers may run
-  bool over_ = false;    // had ended before we came: only its logs are kept
+  bool has_address_ = false;  // of context_, and the namespace that goes with it
+  bool serves_ = false;       // the proxy has it, and containers may run
+  bool over_ = false;         // had ended before we came: only its logs are kept
   PodEnd end_ = PodEnd::deleted;
   rt::Event leaving_;           // it is not to stay when its containers have ended
   rt::Event deadline_changed_;  // maybe
