@@ -1,11 +1,11 @@
 #include "cluster.h"
+#include "seeds.h"
 
 #include "kubeclient/resources.h"
 #include "rt/sleep.h"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
 namespace tulle::sim {
@@ -15,26 +15,6 @@ using namespace std::chrono_literals;
 
 constexpr UnreliableClient::Options kUnreliable{
     .latency_max = 10ms, .unavailable = 5, .lost_answers = 5, .conflicts = 10, .lost_watches = 5};
-
-// TULLE_SIM_SEED=n runs that seed alone, TULLE_SIM_TRACE=1 shows what happened. `found` are seeds
-// that once showed a mistake.
-std::vector<std::uint64_t> seeds(std::uint64_t count, std::vector<std::uint64_t> found = {}) {
-  if (const char* chosen = std::getenv("TULLE_SIM_SEED")) {
-    return {std::strtoull(chosen, nullptr, 10)};
-  }
-  std::vector<std::uint64_t> all = std::move(found);
-  for (std::uint64_t seed = 1; seed <= count; ++seed) all.push_back(seed);
-  return all;
-}
-
-void report(const Cluster& cluster, std::uint64_t seed) {
-  constexpr std::size_t kFailuresShown = 5;
-  for (std::size_t i = 0; i < cluster.failures.size() && i < kFailuresShown; ++i) {
-    ADD_FAILURE() << "TULLE_SIM_SEED=" << seed << ": " << cluster.failures[i];
-  }
-  if (std::getenv("TULLE_SIM_TRACE") == nullptr) return;
-  for (const std::string& line : cluster.history) std::printf("%s\n", line.c_str());
-}
 
 rt::Task<void> nothing_is_left(Cluster& cluster) {
   const std::string name(Cluster::kNamespace);
@@ -103,12 +83,7 @@ rt::Task<void> life_of_a_cluster(Cluster& cluster) {
 }
 
 TEST(Cluster, answers_every_request_and_keeps_every_limit_whatever_happens) {
-  for (const std::uint64_t seed : seeds(12, {102, 111, 128, 218})) {
-    Cluster cluster(seed);
-    cluster.run(life_of_a_cluster(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
+  tell({.count = 6, .found = {102, 111, 128, 218}}, life_of_a_cluster);
 }
 
 // Of calls and watches that take up to two milliseconds each.
@@ -122,7 +97,7 @@ rt::Task<void> measured_rollouts(Cluster& cluster) {
 }
 
 TEST(Cluster, tells_how_long_each_change_of_endpoints_took_to_reach_the_mesh) {
-  for (const std::uint64_t seed : seeds(4)) {
+  for (const std::uint64_t seed : chosen({.count = 2})) {
     Cluster cluster(seed);
     cluster.run(measured_rollouts(cluster));
     report(cluster, seed);
@@ -164,16 +139,11 @@ rt::Task<void> nothing_but_rollouts(Cluster& cluster) {
 }
 
 TEST(Cluster, loses_no_request_to_rollouts_and_scaling_over_a_slow_api_with_lost_watches) {
-  for (const std::uint64_t seed : seeds(12)) {
-    Cluster cluster(seed);
-    cluster.run(nothing_but_rollouts(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
+  tell({.count = 6}, nothing_but_rollouts);
 }
 
 TEST(Cluster, the_same_seed_gives_the_same_history) {
-  for (const std::uint64_t seed : seeds(2)) {
+  for (const std::uint64_t seed : chosen({.count = 2})) {
     Cluster first(seed);
     first.run(life_of_a_cluster(first));
     Cluster second(seed);
@@ -212,12 +182,7 @@ rt::Task<void> life_with_faults(Cluster& cluster) {
 }
 
 TEST(Controllers, come_to_the_wanted_state_over_an_unreliable_client) {
-  for (const std::uint64_t seed : seeds(12, {228})) {
-    Cluster cluster(seed);
-    cluster.run(life_with_faults(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
+  tell({.count = 6, .found = {228}}, life_with_faults);
 }
 
 // A set that comes up, rolls, changes its mind half-way, and grows and shrinks, in order all the
@@ -263,12 +228,7 @@ rt::Task<void> life_of_a_stateful_set(Cluster& cluster) {
 }
 
 TEST(StatefulSets, keep_their_order_and_come_to_the_wanted_state_whatever_happens) {
-  for (const std::uint64_t seed : seeds(12, {116})) {
-    Cluster cluster(seed);
-    cluster.run(life_of_a_stateful_set(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
+  tell({.count = 6, .found = {116}}, life_of_a_stateful_set);
 }
 
 rt::Task<void> life_of_a_daemon_set(Cluster& cluster) {
@@ -301,12 +261,7 @@ rt::Task<void> life_of_a_daemon_set(Cluster& cluster) {
 }
 
 TEST(DaemonSets, have_a_pod_on_every_node_whatever_happens) {
-  for (const std::uint64_t seed : seeds(12)) {
-    Cluster cluster(seed);
-    cluster.run(life_of_a_daemon_set(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
+  tell({.count = 6}, life_of_a_daemon_set);
 }
 
 // Jobs whose pods fail or are deleted, over a server that fails as well. A success of a pod that
@@ -358,15 +313,7 @@ rt::Task<void> life_of_jobs(Cluster& cluster) {
   co_await nothing_is_left(cluster);
 }
 
-TEST(Jobs, count_every_success_once_over_an_unreliable_client) {
-  for (const std::uint64_t seed : seeds(6)) {
-    SCOPED_TRACE(seed);
-    Cluster cluster(seed);
-    cluster.run(life_of_jobs(cluster));
-    report(cluster, seed);
-    if (testing::Test::HasFailure()) return;
-  }
-}
+TEST(Jobs, count_every_success_once_over_an_unreliable_client) { tell({.count = 3}, life_of_jobs); }
 
 }  // namespace
 }  // namespace tulle::sim
