@@ -15,6 +15,11 @@ constexpr std::uint64_t kStatBytesMax = 4096;
 constexpr int kStartTimeField = 22;
 constexpr int kStateField = 3;
 
+std::string boot_id() {
+  const auto text = read_small_file("/proc/sys/kernel/random/boot_id", kStatBytesMax);
+  return text ? text->substr(0, text->find('\n')) : "";
+}
+
 }  // namespace
 
 std::string identity_of(int pid) {
@@ -26,7 +31,8 @@ std::string identity_of(int pid) {
     at = text->find(' ', at + 1);
     if (at == std::string::npos) return "";
   }
-  return fmt::format("{} {}", pid, text->substr(at + 1, text->find(' ', at + 1) - at - 1));
+  return fmt::format("{} {} {}", pid, text->substr(at + 1, text->find(' ', at + 1) - at - 1),
+                     boot_id());
 }
 
 int running_process(std::string_view identity) {
