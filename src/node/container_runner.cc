@@ -175,6 +175,14 @@ void ContainerRunner::look_back() {
                                .finished_at = kube::format_time(api_now(context_.node.loop))});
 }
 
+void ContainerRunner::leave_behind(int run) {
+  left_behind_ = run;
+  if (role_ != ContainerRole::init || number_ > run || !view_.end) return;
+  view_.last = std::exchange(view_.end, std::nullopt);
+  view_.last_container_id = view_.container_id;
+  set_waiting("PodInitializing", "");
+}
+
 std::optional<ContainerEnd> ContainerRunner::read_end_of(const RunPlace& place) const {
   auto end = read_end(place);
   if (end) end->message = termination_message(place, spec_, *end);

@@ -65,10 +65,16 @@ class ContainerRunner final {
   ContainerView view() const;
   // Its run, while it runs.
   std::optional<RunPlace> running() const;
+  std::string name() const { return view_.name; }
   ContainerRole role() const { return role_; }
   bool succeeded() const { return view_.end && view_.end->code == 0; }
-  // Whether there was a run of it, in this agent's time or before.
-  bool has_run() const { return number_ >= 0; }
+  // Whether there was a run of it in the pod's network, in this agent's time or before.
+  bool has_run() const { return number_ > left_behind_; }
+  // The number of its latest run; -1: none.
+  int latest_run() const { return number_; }
+  // Runs up to this number were in an earlier network of the pod's, which a reboot took with all
+  // else that was not on the disk: what an init container did is to be done again.
+  void leave_behind(int run);
 
  private:
   using Started = std::expected<std::unique_ptr<Container>, WaitReason>;
@@ -98,7 +104,6 @@ class ContainerRunner final {
   void set_waiting(std::string reason, std::string message);
   void set_ended(const ContainerEnd& end);
   RunPlace place_of(int number) const;
-  std::string name() const { return view_.name; }
 
   PodContext& context_;
   const kubeclient::ObjectPtr pod_;
@@ -109,6 +114,7 @@ class ContainerRunner final {
   rt::Event finished_;
   ContainerView view_;
   int number_ = -1;  // of the latest run
+  int left_behind_ = -1;
   std::string stop_signal_;
   BackOff crashes_{1};
   BackOff pulls_{0};

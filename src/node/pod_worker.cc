@@ -42,11 +42,13 @@ int number_in(const std::string& text) {
   return number;
 }
 
-std::string record_of(const PodPlace& place, const IpAddress& address) {
+// `runs`: by container, the latest that the pod had before it got this network.
+std::string record_of(const PodPlace& place, const IpAddress& address, json::object runs) {
   return codec::to_json(json::object{{"namespace", place.namespace_},
                                      {"name", place.name},
                                      {"uid", place.uid},
-                                     {"address", address.to_string()}});
+                                     {"address", address.to_string()},
+                                     {"runsBefore", std::move(runs)}});
 }
 
 }  // namespace
@@ -88,10 +90,13 @@ bool PodWorker::adopt_network() {
   context_.space = *std::move(space);
   context_.node.addresses.mark(*address);
   has_address_ = true;
+  for (ContainerRunner* each : runners()) {
+    each->leave_behind(static_cast<int>(kube::integer_at(
+        kube::object_at(kube::object_or_empty(*record), "runsBefore"), each->name(), -1)));
+  }
   hold();
   // No container is started before the proxy listens.
-  std::error_code error;
-  set_up_before_ = std::filesystem::exists(context_.place.run() + "/containers", error);
+  set_up_before_ = std::ranges::any_of(runners(), &ContainerRunner::has_run);
   if (set_up_before_) volumes_stale_.set();
   serves_ = set_up_before_;
   return true;
@@ -260,10 +265,13 @@ rt::Task<Result<void>> PodWorker::make_network() {
   const PodNetwork network{.address = address,
                            .dns_address = node.options.dns_address,
                            .capture_port = node.options.capture_port};
+  json::object runs;
+  for (const ContainerRunner* each : runners()) runs[each->name()] = each->latest_run();
+  const std::string record = record_of(context_.place, address, std::move(runs));
   auto made = co_await rt::run_blocking(
-      node.blocking, [place = context_.place, network]() -> Result<net::NamespacePtr> {
+      node.blocking, [place = context_.place, network, record]() -> Result<net::NamespacePtr> {
         TRY_VOID(make_directories(place.run(), 0700));
-        TRY_VOID(write_file_whole(place.record(), record_of(place, network.address)));
+        TRY_VOID(write_file_whole(place.record(), record));
         TRY_VOID(remove_pod_network(place.network()));
         TRY_VOID(make_pod_network(place.network(), network));
         return net::open_namespace(place.network(), place.namespace_ + "/" + place.name);
@@ -275,6 +283,7 @@ rt::Task<Result<void>> PodWorker::make_network() {
   context_.address = address;
   context_.space = *std::move(made);
   has_address_ = true;
+  for (ContainerRunner* each : runners()) each->leave_behind(each->latest_run());
   hold();
   context_.touch();
   co_return Result<void>();
@@ -374,6 +383,15 @@ rt::Task<bool> PodWorker::run_init_containers(rt::Scope& beside,
   co_return true;
 }
 
+std::vector<ContainerRunner*> PodWorker::runners() const {
+  std::vector<ContainerRunner*> all;
+  all.reserve(init_.size() + containers_.size());
+  for (const auto* containers : {&init_, &containers_}) {
+    for (const auto& each : *containers) all.push_back(each.get());
+  }
+  return all;
+}
+
 PodView PodWorker::view() const {
   PodView view{.address = context_.space ? context_.address.to_string() : "",
                .host_address = kHostAddress.to_string(),
@@ -388,10 +406,8 @@ PodView PodWorker::view() const {
 
 std::vector<RunPlace> PodWorker::running() const {
   std::vector<RunPlace> places = ephemeral_.running();
-  for (const auto* containers : {&init_, &containers_}) {
-    for (const auto& each : *containers) {
-      if (auto place = each->running()) places.push_back(*std::move(place));
-    }
+  for (const ContainerRunner* each : runners()) {
+    if (auto place = each->running()) places.push_back(*std::move(place));
   }
   return places;
 }

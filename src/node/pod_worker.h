@@ -46,6 +46,7 @@ class PodWorker final {
   const kubeclient::ObjectPtr& pod() const { return context_.pod; }
   PodContext& context() { return context_; }
   PodView view() const;
+  std::vector<ContainerRunner*> runners() const;  // init containers first
   // The runs of its containers that run now.
   std::vector<RunPlace> running() const;
 
