@@ -42,6 +42,11 @@ json::value plain_template(const json::object& object) {
   return copy;
 }
 
+// Sorts by it: the older first.
+std::pair<std::string_view, std::string_view> age_of(const json::object& set) {
+  return {kube::string_at(set, "metadata.creationTimestamp"), kube::name_of(set)};
+}
+
 SetSize size_of(const json::object& set) {
   return {.spec = replicas_of(set), .available = kube::integer_at(set, "status.availableReplicas")};
 }
@@ -164,13 +169,13 @@ rt::Task<ApiResult<DeploymentController::Sets>> DeploymentController::claim_sets
   });
   Sets sets;
   const json::value wanted = plain_template(*deployment);
-  for (ObjectPtr& set : claimed) {
-    if (!sets.newest && plain_template(*set) == wanted) {
-      sets.newest = std::move(set);
-    } else {
-      sets.old.push_back(std::move(set));
-    }
+  // Should several have the template, the one that was first: no step may change which it is.
+  for (const ObjectPtr& set : claimed) {
+    if (plain_template(*set) != wanted) continue;
+    if (!sets.newest || age_of(*set) < age_of(*sets.newest)) sets.newest = set;
   }
+  std::erase(claimed, sets.newest);
+  sets.old = std::move(claimed);
   co_return sets;
 }
 
@@ -230,11 +235,25 @@ rt::Task<ApiResult<void>> DeploymentController::create_newest(ObjectPtr deployme
     collisions = static_cast<std::int32_t>(kube::integer_at(*deployment, "status.collisionCount"));
   }
   const std::string hash = kube::template_hash(plain_template(*deployment), collisions);
-  auto created = co_await shared_.client.create(kubeclient::kReplicaSets,
-                                                set_from(*deployment, hash, replicas, revision));
+  json::object set = set_from(*deployment, hash, replicas, revision);
+  const kubeclient::ObjectKey key{.namespace_ = std::string(kube::namespace_of(set)),
+                                  .name = std::string(kube::name_of(set))};
+  auto created = co_await shared_.client.create(kubeclient::kReplicaSets, std::move(set));
   if (!created && created.error().is(kube::Reason::already_exists)) {
+    // Made by an earlier try, whose answer was lost?
+    const auto there = co_await shared_.client.get(kubeclient::kReplicaSets, key);
+    if (!there) co_return there.error();
+    if (kube::is_controlled_by(**there, kube::uid_of(*deployment)) &&
+        plain_template(**there) == plain_template(*deployment)) {
+      if (kube::is_deleting(**there)) co_return created.error();
+      sets.newest = *there;
+      shared_.replica_sets.observe(sets.newest);
+      co_return ApiResult<void>();
+    }
     // Another template has this hash: the next try takes another one.
-    json::object changed = *shared_.deployments.get(kube::key_of(*deployment));
+    const ObjectPtr current = shared_.deployments.get(kube::key_of(*deployment));
+    if (!current) co_return created.error();
+    json::object changed = *current;
     kube::set_at(changed, "status.collisionCount", collisions.value_or(0) + 1);
     CO_TRY(const ObjectPtr written,
            co_await shared_.client.update(kubeclient::kDeployments, std::move(changed), "status"));
