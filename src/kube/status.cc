@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace tulle::kube {
 
@@ -65,6 +66,7 @@ constexpr std::array reasons{
     ReasonRow{Reason::service_unavailable, "ServiceUnavailable", 503, Code::unavailable},
     ReasonRow{Reason::timeout, "Timeout", 504, Code::timed_out},
     ReasonRow{Reason::server_timeout, "ServerTimeout", 500, Code::timed_out},
+    ReasonRow{Reason::insufficient_storage, "InsufficientStorage", 507, Code::unavailable},
 };
 
 const ReasonRow& row_of(Reason reason) {
@@ -327,6 +329,7 @@ ApiStatus request_entity_too_large(std::string_view message) {
 
 ApiStatus from_error(const Error& error) {
   const auto as = [&](Reason reason) { return plain(row_of(reason).code, reason, error.message); };
+  if (error.os_error == ENOSPC || error.os_error == EDQUOT) return as(Reason::insufficient_storage);
   switch (error.code) {
     case Code::invalid_argument:
     case Code::malformed: return as(Reason::bad_request);

@@ -38,6 +38,7 @@ enum class Reason : std::uint8_t {
   service_unavailable,
   timeout,
   server_timeout,
+  insufficient_storage,  // not one of upstream's: the disk is full
 };
 // "NotFound" and so on; "" for unknown.
 std::string_view name(Reason reason);

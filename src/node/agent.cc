@@ -120,6 +120,7 @@ rt::Task<Result<void>> Agent::State::start() {
     co_return kube::to_error(registered.error()).context("registering the node");
   }
   scope.spawn(keep_lease(node));
+  scope.spawn(watch_disk(node));
   pods.on_change([this](const kubeclient::ObjectPtr& before, const kubeclient::ObjectPtr& after) {
     on_pod(before, after);
   });

@@ -35,20 +35,25 @@ void LogWriter::end(WallTime now) {
   write(lines);
 }
 
-// A log that cannot be written (a full disk) must not stop the container: the lines are lost.
+// A log that cannot be written (a full disk) must not stop the container: the lines are lost, all
+// of them, so that what comes later does not begin in the middle of one.
 void LogWriter::write(const std::string& lines) {
   if (size_ > 0 && size_ + lines.size() > kLogFileBytesMax) {
     (void)std::rename(path_.c_str(), (path_ + ".1").c_str());
-    file_ = open_log(path_);
+    file_.reset();
     size_ = 0;
   }
+  if (!file_) file_ = open_log(path_);
   for (std::size_t done = 0; done < lines.size();) {
     const ssize_t count = ::write(file_.get(), lines.data() + done, lines.size() - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return;
+    if (count <= 0) {
+      if (file_) (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
+      return;
+    }
     done += static_cast<std::size_t>(count);
-    size_ += static_cast<std::uint64_t>(count);
   }
+  size_ += lines.size();
 }
 
 }  // namespace tulle::node

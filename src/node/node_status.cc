@@ -14,7 +14,6 @@
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 #include <optional>
@@ -27,6 +26,10 @@ namespace json = boost::json;
 
 constexpr Duration kRenew = std::chrono::seconds(10);
 constexpr int kLeaseSeconds = 40;
+constexpr Duration kDiskLook = std::chrono::seconds(5);
+constexpr std::uint64_t kScarcePart = 20;
+constexpr std::uint64_t kScarceBytesMax = std::uint64_t{512} << 20;
+constexpr std::uint64_t kScarceFilesMax = 10'000;
 constexpr int kPodsMax = 110;
 constexpr std::size_t kImagesListedMax = 50;
 constexpr std::uint64_t kSmallFileMax = 64 * 1024;
@@ -61,6 +64,19 @@ json::object node_info(const Node& node) {
           {"systemUUID", file_line("/etc/machine-id")}};
 }
 
+void set_disk_condition(json::object& object, bool scarce, kube::Time now) {
+  kube::Condition condition{.type = "DiskPressure",
+                            .status = "False",
+                            .reason = "KubeletHasNoDiskPressure",
+                            .message = "kubelet has no disk pressure"};
+  if (scarce) {
+    condition.status = "True";
+    condition.reason = "KubeletHasDiskPressure";
+    condition.message = "hardly any space is left on the disk of the data directory";
+  }
+  kube::set_condition(object, condition, now);
+}
+
 void set_node_conditions(const Node& node, json::object& object) {
   const kube::Time now = api_now(node.loop);
   struct Sound {
@@ -71,13 +87,13 @@ void set_node_conditions(const Node& node, json::object& object) {
   for (const Sound& each :
        {Sound{"MemoryPressure", "KubeletHasSufficientMemory",
               "kubelet has sufficient memory available"},
-        Sound{"DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"},
         Sound{"PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"}}) {
     kube::set_condition(
         object,
         {.type = each.type, .status = "False", .reason = each.reason, .message = each.message},
         now);
   }
+  set_disk_condition(object, is_scarce(disk_room(node.options.data_dir)), now);
   kube::set_condition(object,
                       {.type = "Ready",
                        .status = "True",
@@ -163,18 +179,61 @@ rt::Task<Result<void>> list_images(Node& node) {
   co_return Result<void>();
 }
 
+// Returns whether the API has it. On a full disk it does not: it is tried again.
+rt::Task<bool> tell_disk(Node& node, bool scarce) {
+  const auto current =
+      co_await node.client.get(kubeclient::kNodes, {.name = node.options.node_name});
+  if (!current) co_return false;
+  json::object object = **current;
+  set_disk_condition(object, scarce, api_now(node.loop));
+  if (object == **current) co_return true;
+  const auto written = co_await node.client.update(kubeclient::kNodes, std::move(object), "status");
+  if (!written) co_return false;
+  const char* reason = scarce ? "NodeHasDiskPressure" : "NodeHasNoDiskPressure";
+  node.events.record(**written, {.reason = reason,
+                                 .message = fmt::format("Node {} status is now: {}",
+                                                        node.options.node_name, reason)});
+  co_return true;
+}
+
 }  // namespace
+
+DiskRoom disk_room(const std::string& path) {
+  struct statvfs disk{};
+  ::statvfs(path.c_str(), &disk);
+  return {.bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize,
+          .bytes_free = std::uint64_t{disk.f_bavail} * disk.f_frsize,
+          .files = disk.f_files,
+          .files_free = disk.f_favail};
+}
+
+bool is_scarce(const DiskRoom& room) {
+  return room.bytes_free < std::min(room.bytes / kScarcePart, kScarceBytesMax) ||
+         room.files_free < std::min(room.files / kScarcePart, kScarceFilesMax);
+}
+
+rt::Task<void> watch_disk(Node& node) {
+  std::optional<bool> told;
+  for (;;) {
+    const bool scarce = is_scarce(disk_room(node.options.data_dir));
+    if (told != scarce) {
+      if (scarce && told == false) {
+        log::warn("hardly any space is left on the disk of the data directory",
+                  {{"folder", node.options.data_dir}});
+      }
+      if (co_await tell_disk(node, scarce)) told = scarce;
+    }
+    co_await rt::sleep(node.loop, kDiskLook);
+  }
+}
 
 json::object node_capacity(const std::string& data_dir) {
   struct sysinfo memory{};
   ::sysinfo(&memory);
-  struct statvfs disk{};
-  ::statvfs(data_dir.c_str(), &disk);
   const std::uint64_t kib = std::uint64_t{memory.totalram} * memory.mem_unit / 1024;
   return {{"cpu", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN))},
           {"memory", fmt::format("{}Ki", kib)},
-          {"ephemeral-storage",
-           fmt::format("{}Ki", std::uint64_t{disk.f_blocks} * disk.f_frsize / 1024)},
+          {"ephemeral-storage", fmt::format("{}Ki", disk_room(data_dir).bytes / 1024)},
           {"pods", std::to_string(kPodsMax)}};
 }
 

@@ -39,6 +39,7 @@ namespace {
 
 constexpr std::uint64_t kSmallFileMax = 1024 * 1024;
 constexpr Duration kTerminalTimeout = std::chrono::seconds(5);
+constexpr std::size_t kLastWordBytesMax = 256;
 
 struct ShimOptions {
   Runtime runtime;
@@ -176,13 +177,32 @@ Result<int> read_pid(const std::string& path) {
   return pid;
 }
 
-void write_exit(const ShimOptions& options, int status, bool out_of_memory) {
-  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
-  write_whole(options.file("exit"),
-              fmt::format(R"({{"code":{},"signal":{},"oomKilled":{},"finishedAt":"{}"}})", code,
-                          signal, out_of_memory, format_nano_time(options.driver.wall_now())));
-}
+// How the container ended. The file has its blocks from the start: a disk that is full by then does
+// not take the word away.
+class LastWord final {
+ public:
+  explicit LastWord(const ShimOptions& options) : options_(options) {
+    file_ = OwnedFd(::open(written().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (file_) (void)write_at(file_.get(), std::string(kLastWordBytesMax, ' '), 0);
+  }
+
+  void write(int status, bool out_of_memory) {
+    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    const std::string text =
+        fmt::format(R"({{"code":{},"signal":{},"oomKilled":{},"finishedAt":"{}"}})", code, signal,
+                    out_of_memory, format_nano_time(options_.driver.wall_now()));
+    if (!file_ || !write_at(file_.get(), text, 0)) return;
+    (void)!::ftruncate(file_.get(), static_cast<off_t>(text.size()));
+    (void)std::rename(written().c_str(), options_.file("exit").c_str());
+  }
+
+ private:
+  std::string written() const { return options_.file("exit.new"); }
+
+  const ShimOptions& options_;
+  OwnedFd file_;
+};
 
 void remove_from_runtime(const ShimOptions& options) {
   const OwnedFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -270,6 +290,7 @@ Result<void> live(const ShimOptions& options, const std::function<void(std::stri
   write_whole(options.file("process"), identity_of(started.pid));
   write_whole(options.file("started"), format_nano_time(options.driver.wall_now()));
   const MemoryGroup memory(started.pid);
+  LastWord last_word(options);
   say("");
   AttachHub hub(loop, std::move(listener),
                 {.input = std::move(started.input),
@@ -279,7 +300,7 @@ Result<void> live(const ShimOptions& options, const std::function<void(std::stri
   const int status = loop.run(attendance.attend(started.pid));
   const bool out_of_memory = memory.killed();
   remove_from_runtime(options);
-  write_exit(options, status, out_of_memory);
+  last_word.write(status, out_of_memory);
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <string_view>
 #include <utility>
@@ -25,8 +26,13 @@ constexpr const char* schema =
 
 Error sqlite_error(sqlite3* database, std::string_view what) {
   int code = database == nullptr ? SQLITE_NOMEM : sqlite3_errcode(database);
+  const int system = database == nullptr ? 0 : sqlite3_system_errno(database);
+  if (code == SQLITE_FULL || system == ENOSPC || system == EDQUOT) {
+    return {.code = Code::unavailable,
+            .message = "the store cannot be written: no space left on device",
+            .os_error = ENOSPC};
+  }
   Code ours = Code::io;
-  if (code == SQLITE_FULL) ours = Code::unavailable;
   if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) ours = Code::malformed;
   return failf(ours, "{}: {}", what,
                database == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(database));

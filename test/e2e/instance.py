@@ -57,7 +57,7 @@ class Instance:
     def __init__(self, folder="/tmp"):
         self.data_dir = pathlib.Path(tempfile.mkdtemp(prefix="tulle-e2e-", dir=folder))
         self.api_port, self.ingress_port, self.ingress_tls_port = free_ports(3)
-        self.log_path = pathlib.Path(str(self.data_dir) + ".log")
+        self.log_path = pathlib.Path("/tmp", self.data_dir.name + ".log")
         self.process = None
         self._tables = traces.tables()
         Instance.alive.append(self)
