@@ -76,6 +76,8 @@ class WebSockets(Talkers):
             while stream.readline() not in (b"\r\n", b""):
                 pass
             for number in range(self._messages):
+                if self._stopping.is_set():
+                    break
                 word = f"message {number}".encode()
                 connection.sendall(frame(1, word))
                 assert read_frame(stream) == (1, word)
@@ -97,3 +99,29 @@ def read_frame(stream):
     if len(head) < 2:
         raise EOFError("the WebSocket was cut")
     return head[0] & 0x0F, stream.read(head[1])
+
+
+class PlainConnections(Talkers):
+    """TCP connections that each carry `lines` exchanges with a pause after each; what goes over
+    them is requests of HTTP/1.1, which the proxy is not to know."""
+
+    REQUEST = b"GET / HTTP/1.1\r\nHost: plain\r\n\r\n"
+    BODY = b"done\n"
+
+    def __init__(self, port, count, lines=20, pause_s=0.05):
+        super().__init__(count)
+        self._port = port
+        self._lines = lines
+        self._pause_s = pause_s
+
+    def talk(self):
+        with socket.create_connection(("127.0.0.1", self._port), LIMIT_S) as connection:
+            stream = connection.makefile("rb")
+            for _ in range(self._lines):
+                connection.sendall(self.REQUEST)
+                status = stream.readline()
+                assert b" 200 " in status, status
+                while stream.readline() not in (b"\r\n", b""):
+                    pass
+                assert stream.read(len(self.BODY)) == self.BODY
+                self._stopping.wait(self._pause_s)
