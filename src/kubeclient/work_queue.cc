@@ -56,13 +56,19 @@ void WorkQueue::done(const NamespacedName& key, bool failed) {
 
 namespace {
 
+// What is due is mostly so by the clock on the wall, which may be set, or go on while the machine
+// sleeps and its timers stand still: nobody waits longer before another look at it.
+constexpr Duration kLookAgainMax = std::chrono::minutes(1);
+
 rt::Task<void> work(WorkQueue& queue, const std::string& name, const Reconcile& reconcile) {
   for (;;) {
     const NamespacedName key = co_await queue.next();
     const auto outcome = co_await reconcile(key);
     queue.done(key, !outcome);
     if (outcome) {
-      if (outcome->again_after > Duration::zero()) queue.add_after(key, outcome->again_after);
+      if (outcome->again_after > Duration::zero()) {
+        queue.add_after(key, std::min(outcome->again_after, kLookAgainMax));
+      }
     } else if (!outcome.error().is(kube::Reason::conflict)) {
       log::warn("reconcile failed; it will be tried again",
                 {{"controller", name}, {"key", to_string(key)}, {"why", outcome.error().message}});

@@ -9,7 +9,9 @@ namespace tulle::rt {
 class SimDriver final : public Driver {
  public:
   Instant now() override { return now_; }
-  WallTime wall_now() override { return kEpoch + now_.time_since_epoch(); }
+  WallTime wall_now() override { return kEpoch + now_.time_since_epoch() + stepped_; }
+  // Sets the clock on the wall, and nothing else, forward or back.
+  void step_wall(Duration by) { stepped_ += by; }
   bool wait(Instant deadline) override;
   void wake() override {}
 
@@ -18,6 +20,7 @@ class SimDriver final : public Driver {
   static constexpr WallTime kEpoch{std::chrono::seconds{1893456000}};
 
   Instant now_{};
+  Duration stepped_{};
 };
 
 }  // namespace tulle::rt

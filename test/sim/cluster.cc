@@ -117,6 +117,39 @@ rt::Task<void> Cluster::until(std::string what, std::function<bool()> condition,
   trace(what);
 }
 
+rt::Task<void> Cluster::step_wall(int count) {
+  wall_steps = true;
+  for (int i = 0; i < count; ++i) {
+    co_await rt::sleep(loop, std::chrono::milliseconds(random.below(2000)));
+    const std::chrono::minutes by(static_cast<std::int64_t>(random.below(600)) - 300);
+    trace(fmt::format("the clock is set by {} minutes", by.count()));
+    driver.step_wall(by);
+  }
+}
+
+rt::Task<void> Cluster::lose_store(int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await rt::sleep(loop, std::chrono::milliseconds(random.below(2000)));
+    trace("the disk is full");
+    store.set_full(true);
+    co_await rt::sleep(loop, std::chrono::milliseconds(random.below(3000)));
+    trace("there is room on the disk");
+    store.set_full(false);
+  }
+}
+
+rt::Task<void> Cluster::cut_off(UnreliableClient& client, int count) {
+  for (int i = 0; i < count; ++i) {
+    co_await rt::sleep(loop, std::chrono::milliseconds(random.below(3000)));
+    const UnreliableClient::Options before = client.options();
+    client.set_options({.unavailable = 100, .lost_watches = 100});
+    trace("a client is cut off");
+    co_await rt::sleep(loop, std::chrono::milliseconds(random.below(3000)));
+    client.set_options(before);
+    trace("it is no longer");
+  }
+}
+
 void Cluster::restart_controllers() {
   trace("controllers start");
   manager.reset();
@@ -287,6 +320,17 @@ rt::Task<void> Cluster::roll(kubeclient::Resource resource, std::string name, st
                 json::object{{"template", {{"metadata", {{"annotations", {{"v", version}}}}}}}});
 }
 
+rt::Task<void> Cluster::insist(kubeclient::Resource resource, std::string name,
+                               std::string version) {
+  trace("roll " + name + " to " + version);
+  const json::object patch{
+      {"spec", {{"template", {{"metadata", {{"annotations", {{"v", version}}}}}}}}}};
+  while (!co_await local.patch(resource, in_namespace(name), kubeclient::PatchType::merge, patch,
+                               {})) {
+    co_await rt::sleep(loop, 100ms);
+  }
+}
+
 // --- Callers ------------------------------------------------------------------------------------
 
 struct Cluster::Call {
@@ -383,6 +427,7 @@ void Cluster::drain(const proxy::Pod& pod, std::function<void()> done) {
 
 void Cluster::note_propagation(const std::vector<kube::Time>& change_times) {
   for (const kube::Time changed : change_times) {
+    if (wall_steps) continue;
     propagations.push_back(loop.wall_now() - changed);
     if (propagations.back() < Duration::zero())
       fail("a change reached the mesh before it was made");

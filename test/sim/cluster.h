@@ -6,12 +6,12 @@
 #include "apiserver/local_client.h"
 #include "app/snapshot_source.h"
 #include "controllers/manager.h"
+#include "full_store.h"
 #include "kubeclient/resources.h"
 #include "kubelet.h"
 #include "proxy/drains.h"
 #include "proxy/worker.h"
 #include "rt/sim_driver.h"
-#include "store/memory_store.h"
 #include "unreliable_client.h"
 
 #include <boost/json.hpp>
@@ -76,6 +76,8 @@ class Cluster final {
     return roll(kubeclient::kDeployments, std::move(deployment), std::move(version));
   }
   rt::Task<void> roll(kubeclient::Resource resource, std::string name, std::string version);
+  // As roll(), again and again until the API takes it.
+  rt::Task<void> insist(kubeclient::Resource resource, std::string name, std::string version);
 
   // Callers of a service: each one request after the other until stop_callers().
   rt::Task<void> start_callers(std::string service, int count);
@@ -89,6 +91,11 @@ class Cluster final {
   rt::Task<void> set_aside(std::string app);
   // As if their process had died and come again.
   void restart_controllers();
+  // Now and then, `count` times: the clock is set by hours, forward or back; the store refuses all
+  // writes for a while; a client reaches nobody for a while.
+  rt::Task<void> step_wall(int count);
+  rt::Task<void> lose_store(int count);
+  rt::Task<void> cut_off(UnreliableClient& client, int count);
 
   // The objects that are still in the namespace, all kinds together.
   rt::Task<std::vector<std::string>> left_in_namespace();
@@ -113,11 +120,12 @@ class Cluster final {
   std::map<std::string, PodLimits> limits;  // by app; checked with every change of a pod
   // StatefulSets of which no pod may come while one of a lower ordinal is not ready.
   std::set<std::string> ordered;
+  bool wall_steps = false;  // times of the wall say nothing of how long something took
 
   Random random;
   rt::SimDriver driver;
   rt::Loop loop{driver};
-  store::MemoryStore store{loop};
+  FullStore store{loop};
   net::MemoryNetwork network;
   apiserver::ApiServer server;
   apiserver::LocalClient local{server, {.name = "sim", .groups = {"system:masters"}}};

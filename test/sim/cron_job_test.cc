@@ -138,6 +138,41 @@ TEST_F(CronJobs, make_up_for_what_they_missed_while_suspended_within_their_deadl
   EXPECT_EQ(events("TooManyMissedTimes"), 1);
 }
 
+// As one is that was wrong, or that of a machine that slept: timers know nothing of it.
+TEST_F(CronJobs, follow_a_clock_that_is_set_forward_within_a_minute_and_make_up_for_it_once) {
+  create("hourly", {{"schedule", "0 * * * *"}});
+  run_until(5min);
+  cluster.driver.step_wall(2h + 57min);
+  run_until(6min + 5s);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("hourly", 180)));
+  run_until(64min);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("hourly", 180), run_of("hourly", 240)));
+  EXPECT_EQ(events("TooManyMissedTimes"), 0);
+}
+
+TEST_F(CronJobs, start_nothing_twice_when_the_clock_is_set_back) {
+  create("tick", {{"schedule", "*/10 * * * *"}});
+  run_until(21min);
+  cluster.driver.step_wall(-15min);  // to six minutes past the hour
+  run_until(32min);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("tick", 10), run_of("tick", 20)));
+  run_until(46min);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("tick", 10), run_of("tick", 20), run_of("tick", 30)));
+}
+
+TEST_F(CronJobs, leave_jobs_that_expire_by_the_clock_on_the_wall) {
+  create("brief", {{"schedule", "*/10 * * * *"}}, {{"ttlSecondsAfterFinished", 7200}});
+  run_until(11min);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("brief", 10)));
+  patch("brief", {{"suspend", true}});
+  cluster.driver.step_wall(-3h);
+  run_until(13min);
+  EXPECT_THAT(jobs(), ElementsAre(run_of("brief", 10)));
+  cluster.driver.step_wall(6h);
+  run_until(14min + 5s);
+  EXPECT_THAT(jobs(), ElementsAre());
+}
+
 // Whatever is lost on the way: no time is left out, and none has two Jobs.
 rt::Task<void> twenty_minutes_of_a_cron_job(Cluster& all) {
   co_await all.start();

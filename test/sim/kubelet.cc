@@ -192,6 +192,7 @@ rt::Task<void> Kubelet::stop(LifePtr life) {
 }
 
 void Kubelet::serve(const LifePtr& life) {
+  if (serves(life->key)) hooks_.fail(to_string(life->key) + " runs twice");
   const std::uint32_t number = ++last_address_;
   life->pod = std::make_shared<proxy::Pod>();
   life->pod->uid = life->uid;

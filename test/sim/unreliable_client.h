@@ -27,6 +27,7 @@ class UnreliableClient final : public kubeclient::Client {
 
   // From now on.
   void set_options(const Options& options) { options_ = options; }
+  const Options& options() const { return options_; }
 
   rt::Task<kube::ApiResult<kubeclient::ObjectPtr>> get(kubeclient::Resource resource,
                                                        kubeclient::ObjectKey key) override;
