@@ -27,16 +27,18 @@ Result<void> save(const std::string& path, const net::KeyPair& pair) {
   return write_file(path + ".crt", pair.certificate_pem);
 }
 
-bool lasts(const Result<net::KeyPair>& pair, WallTime now) {
+// Whether it is valid, and for long. One that was made when the clock was ahead may have too much
+// left: it is not valid yet.
+bool lasts(const Result<net::KeyPair>& pair, Duration lifetime, WallTime now) {
   if (!pair) return false;
   const auto end = net::certificate_end(pair->certificate_pem);
-  return end && *end - now > kRenewBefore;
+  return end && *end - now > kRenewBefore && *end - now <= lifetime;
 }
 
 Result<net::KeyPair> ensure(const std::string& path, const net::KeyPair& authority, bool renew,
                             net::CertificateOptions options, WallTime now) {
   auto known = load(path);
-  if (!renew && lasts(known, now)) return known;
+  if (!renew && lasts(known, kLifetime, now)) return known;
   options.not_before = now - kClockSkew;
   options.lifetime = kLifetime;
   TRY(net::KeyPair made, net::issue_certificate(authority, options));
@@ -51,7 +53,7 @@ Result<Credentials> ensure_credentials(const Instance& instance, IpAddress kuber
   const std::string folder = instance.pki() + "/";
   Credentials credentials;
   auto authority = load(folder + "ca");
-  const bool renew = !lasts(authority, now);
+  const bool renew = !lasts(authority, kAuthorityLifetime, now);
   if (renew) {
     authority = net::make_certificate_authority({.common_name = "tulle-ca",
                                                  .not_before = now - kClockSkew,
