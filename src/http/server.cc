@@ -1,5 +1,6 @@
 #include "http/server.h"
 
+#include "base/log.h"
 #include "rt/combine.h"
 #include "rt/sleep.h"
 #include "rt/sync.h"
@@ -24,12 +25,18 @@ Server::Server(rt::Loop& loop, std::unique_ptr<net::Listener> listener, Handler&
 Server::~Server() = default;
 
 rt::Task<void> Server::accept_all() {
+  bool failing = false;
   for (;;) {
     while (connections_.size() >= options_.connections_max) co_await rt::wait_on(room_);
     auto stream = co_await listener_->accept();
     if (stream) {
+      failing = false;
       connections_.spawn(serve(*std::move(stream)));
     } else {
+      if (!std::exchange(failing, true)) {
+        log::warn("connections cannot be accepted and wait; is the limit of open files too low?",
+                  {{"at", local_address_.to_string()}, {"why", stream.error().message}});
+      }
       co_await rt::sleep(loop_, options_.accept_retry);
     }
   }

@@ -1,6 +1,9 @@
 #include "proxy/accept.h"
 
+#include "base/log.h"
 #include "rt/sleep.h"
+
+#include <utility>
 
 namespace tulle::proxy {
 
@@ -12,10 +15,12 @@ constexpr Duration kAcceptRetry = std::chrono::milliseconds(50);
 }  // namespace
 
 Acceptor::Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener,
-                   std::size_t connections_max)
+                   std::size_t connections_max, obs::Counter& failures)
     : loop_(loop),
       listener_(std::move(listener)),
+      local_(listener_->local_address()),
       connections_max_(connections_max),
+      failures_(failures),
       idle_(loop, room_),
       connections_(loop),
       accepting_(loop) {}
@@ -40,9 +45,12 @@ rt::Task<void> Acceptor::accept_all() {
   for (;;) {
     auto stream = co_await listener_->accept();
     if (!stream) {
+      complain(stream.error());
+      if (stream.error().code == Code::exhausted) idle_.evict_one();
       co_await rt::sleep(loop_, kAcceptRetry);
       continue;
     }
+    failing_ = false;
     next_ = *std::move(stream);
     while (connections_.size() >= connections_max_) {
       idle_.evict_one();
@@ -50,6 +58,14 @@ rt::Task<void> Acceptor::accept_all() {
     }
     connections_.spawn(run(serve_(std::move(next_), idle_)));
   }
+}
+
+// Once, until a connection is accepted again.
+void Acceptor::complain(const Error& why) {
+  failures_.add();
+  if (std::exchange(failing_, true)) return;
+  log::warn("connections cannot be accepted and wait; is the limit of open files too low?",
+            {{"at", local_.to_string()}, {"why", why.message}});
 }
 
 rt::Task<void> Acceptor::run(rt::Task<void> connection) {

@@ -3,6 +3,7 @@
 
 #include "http/idle_list.h"
 #include "net/network.h"
+#include "obs/metrics.h"
 #include "rt/scope.h"
 
 #include <cstddef>
@@ -18,9 +19,12 @@ class Acceptor final {
   using Serve =
       std::function<rt::Task<void>(std::unique_ptr<net::Stream> stream, http::IdleList& idle)>;
 
-  // `loop` must outlive it. At `connections_max` the one that has been idle longest is closed for
-  // the next; where none is, nothing is accepted until one has ended.
-  Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener, std::size_t connections_max);
+  // `loop` and `failures` must outlive it. At `connections_max` the one that has been idle longest
+  // is closed for the next; where none is, nothing is accepted until one has ended. So it is, too,
+  // when the process is out of descriptors: who connects then waits in the kernel's queue.
+  // `failures` counts the tries.
+  Acceptor(rt::Loop& loop, std::unique_ptr<net::Listener> listener, std::size_t connections_max,
+           obs::Counter& failures);
 
   // REQUIRES: called once. The tasks that `serve` returns must own all they need.
   void start(Serve serve);
@@ -35,11 +39,15 @@ class Acceptor final {
 
  private:
   rt::Task<void> accept_all();
+  void complain(const Error& why);
   rt::Task<void> run(rt::Task<void> connection);
 
   rt::Loop& loop_;
   std::unique_ptr<net::Listener> listener_;
+  const SocketAddress local_;
   const std::size_t connections_max_;
+  obs::Counter& failures_;
+  bool failing_ = false;
   Serve serve_;
   rt::WaitList room_;
   std::unique_ptr<net::Stream> next_;  // accepted, waits for room

@@ -111,7 +111,8 @@ bool FrontDoor::open(const Key& key) {
 Result<void> FrontDoor::open_tcp(const Key& key) {
   TRY(auto listener, network_.listen({.at = key.at}));
   auto acceptor =
-      std::make_unique<Acceptor>(context_.loop, std::move(listener), options_.connections_max);
+      std::make_unique<Acceptor>(context_.loop, std::move(listener), options_.connections_max,
+                                 context_.metrics.accept_failures());
   acceptor->start([this, key](std::unique_ptr<net::Stream> stream, http::IdleList& idle) {
     Downstream downstream{
         .listener = key.kind, .destination = key.at, .peer = stream->peer_address(), .idle = &idle};

@@ -43,6 +43,13 @@ Metrics::Metrics(obs::Registry& registry)
       shed_(registry.counter({.name = "tulle_requests_shed_total",
                               .help = "Requests and connections that circuit breaking refused.",
                               .labels = {"service", "port"}})),
+      accept_failures_(
+          registry
+              .counter({.name = "tulle_accept_failures_total",
+                        .help = "Tries to accept a connection that failed, mostly for want of "
+                                "descriptors. Connections wait until one succeeds.",
+                        .labels = {}})
+              .with()),
       duration_(registry.histogram({.name = "tulle_request_duration_seconds",
                                     .help = "From the request's head to its response's end.",
                                     .labels = {"service", "port"}})),

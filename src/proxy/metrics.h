@@ -45,6 +45,9 @@ class Metrics final {
   // is ahead makes that nothing.
   void record_propagation(std::chrono::microseconds took);
 
+  // Connections that could not be accepted when they came, for want of descriptors or memory.
+  obs::Counter& accept_failures() { return accept_failures_; }
+
   obs::Gauge& generation() { return generation_; }
   obs::Gauge& pods() { return pods_; }
 
@@ -56,6 +59,7 @@ class Metrics final {
   obs::Family<obs::Counter>& retries_;
   obs::Family<obs::Counter>& ejections_;
   obs::Family<obs::Counter>& shed_;
+  obs::Counter& accept_failures_;
   obs::Family<obs::Histogram>& duration_;
   obs::Histogram& propagation_;
   obs::Gauge& generation_;

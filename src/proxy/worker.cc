@@ -11,7 +11,8 @@ struct Worker::Attached {
   Attached(Context& context, std::shared_ptr<const Pod> which,
            std::unique_ptr<net::Listener> listening, std::unique_ptr<net::Datagram> catching)
       : pod(std::move(which)),
-        acceptor(context.loop, std::move(listening), kConnectionsPerPodMax),
+        acceptor(context.loop, std::move(listening), kConnectionsPerPodMax,
+                 context.metrics.accept_failures()),
         datagrams(std::make_unique<UdpDoor>(context, std::move(catching), downstream(),
                                             kUdpSessionsPerPodMax)) {}
 
