@@ -18,12 +18,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    """No test hangs: the alarm breaks whatever it waits for."""
+    """No test hangs: the alarm breaks whatever it waits for. A mark limit_s gives it longer."""
+    mark = item.get_closest_marker("limit_s")
+    limit_s = mark.args[0] if mark else TEST_LIMIT_S
+
     def give_up(*_):
-        pytest.fail(f"{item.name} took longer than {TEST_LIMIT_S} s")
+        pytest.fail(f"{item.name} took longer than {limit_s} s")
 
     signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(TEST_LIMIT_S)
+    signal.alarm(limit_s)
     yield
     signal.alarm(0)
 
