@@ -12,6 +12,7 @@
 
 #include <boost/json.hpp>
 
+#include <cerrno>
 #include <charconv>
 
 namespace tulle::node {
@@ -259,8 +260,14 @@ rt::Task<void> Prober::run_readiness(const json::object& probe) {
 }
 
 rt::Task<bool> Prober::run_once(const json::object& probe, std::string kind) {
-  const auto outcome =
-      co_await run_action(target_, probe, scope_.loop().now() + probe_times(probe).timeout);
+  Result<void> outcome;
+  for (;;) {
+    outcome = co_await run_action(target_, probe, scope_.loop().now() + probe_times(probe).timeout);
+    // What this process lacks says nothing of the container.
+    if (outcome || (outcome.error().os_error != EMFILE && outcome.error().os_error != ENFILE))
+      break;
+    co_await rt::sleep(scope_.loop(), probe_times(probe).period);
+  }
   if (!outcome && !kind.empty()) {
     target_.context.warning("Unhealthy",
                             fmt::format("{} probe failed: {}", kind, outcome.error().message));
