@@ -4,6 +4,7 @@
 
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <limits>
@@ -12,6 +13,9 @@ namespace tulle::node {
 namespace {
 
 constexpr std::uint64_t stays_free_percent = 5;
+constexpr std::uint64_t scarce_part = 20;
+constexpr std::uint64_t scarce_bytes_max = std::uint64_t{512} << 20;
+constexpr std::uint64_t scarce_files_max = 10'000;
 
 }  // namespace
 
@@ -30,6 +34,11 @@ unsigned DiskRoom::used_percent() const {
   return 100 - static_cast<unsigned>(free);
 }
 
+bool DiskRoom::is_scarce() const {
+  return available < std::min(capacity / scarce_part, scarce_bytes_max) ||
+         files_available < std::min(files / scarce_part, scarce_files_max);
+}
+
 Result<DiskRoom> disk_room(const std::string& path) {
   struct statvfs status{};
   if (::statvfs(path.c_str(), &status) != 0) return os_error(errno, "look at the disk of " + path);
@@ -37,6 +46,7 @@ Result<DiskRoom> disk_room(const std::string& path) {
   const bool counts_files = status.f_files != 0;
   return DiskRoom{.capacity = std::uint64_t{status.f_blocks} * status.f_frsize,
                   .available = std::uint64_t{status.f_bavail} * status.f_frsize,
+                  .files = status.f_files,
                   .files_available = counts_files ? std::uint64_t{status.f_favail}
                                                   : std::numeric_limits<std::uint64_t>::max()};
 }

@@ -12,6 +12,7 @@ namespace tulle::node {
 struct DiskRoom {
   std::uint64_t capacity = 0;   // bytes
   std::uint64_t available = 0;  // bytes
+  std::uint64_t files = 0;      // that there may be; 0: the file system does not count them
   std::uint64_t files_available = 0;
 
   // Bytes that images may still take.
@@ -20,6 +21,9 @@ struct DiskRoom {
   std::uint64_t files_for_images() const;
   // Of the capacity, what is not available, rounded up.
   unsigned used_percent() const;
+  // Whether the node says DiskPressure: a twentieth is left at most, and not much at all, of bytes
+  // or of files. Upstream asks for a tenth, which is a lot on a large disk.
+  bool is_scarce() const;
 };
 
 // Of the disk that holds `path`. Blocking.

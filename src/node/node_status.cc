@@ -4,13 +4,13 @@
 #include "base/log.h"
 #include "kube/object.h"
 #include "kubeclient/resources.h"
+#include "node/disk_room.h"
 #include "node/image_files.h"
 #include "node/image_manifest.h"
 #include "rt/sleep.h"
 
 #include <boost/json.hpp>
 
-#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -27,9 +27,6 @@ namespace json = boost::json;
 constexpr Duration kRenew = std::chrono::seconds(10);
 constexpr int kLeaseSeconds = 40;
 constexpr Duration kDiskLook = std::chrono::seconds(5);
-constexpr std::uint64_t kScarcePart = 20;
-constexpr std::uint64_t kScarceBytesMax = std::uint64_t{512} << 20;
-constexpr std::uint64_t kScarceFilesMax = 10'000;
 constexpr int kPodsMax = 110;
 constexpr std::size_t kImagesListedMax = 50;
 constexpr std::uint64_t kSmallFileMax = 64 * 1024;
@@ -64,6 +61,12 @@ json::object node_info(const Node& node) {
           {"systemUUID", file_line("/etc/machine-id")}};
 }
 
+// Of a disk that cannot be looked at nothing is known.
+bool disk_is_scarce(const Node& node) {
+  const auto room = disk_room(node.options.data_dir);
+  return room && room->is_scarce();
+}
+
 void set_disk_condition(json::object& object, bool scarce, kube::Time now) {
   kube::Condition condition{.type = "DiskPressure",
                             .status = "False",
@@ -93,7 +96,7 @@ void set_node_conditions(const Node& node, json::object& object) {
         {.type = each.type, .status = "False", .reason = each.reason, .message = each.message},
         now);
   }
-  set_disk_condition(object, is_scarce(disk_room(node.options.data_dir)), now);
+  set_disk_condition(object, disk_is_scarce(node), now);
   kube::set_condition(object,
                       {.type = "Ready",
                        .status = "True",
@@ -198,24 +201,10 @@ rt::Task<bool> tell_disk(Node& node, bool scarce) {
 
 }  // namespace
 
-DiskRoom disk_room(const std::string& path) {
-  struct statvfs disk{};
-  ::statvfs(path.c_str(), &disk);
-  return {.bytes = std::uint64_t{disk.f_blocks} * disk.f_frsize,
-          .bytes_free = std::uint64_t{disk.f_bavail} * disk.f_frsize,
-          .files = disk.f_files,
-          .files_free = disk.f_favail};
-}
-
-bool is_scarce(const DiskRoom& room) {
-  return room.bytes_free < std::min(room.bytes / kScarcePart, kScarceBytesMax) ||
-         room.files_free < std::min(room.files / kScarcePart, kScarceFilesMax);
-}
-
 rt::Task<void> watch_disk(Node& node) {
   std::optional<bool> told;
   for (;;) {
-    const bool scarce = is_scarce(disk_room(node.options.data_dir));
+    const bool scarce = disk_is_scarce(node);
     if (told != scarce) {
       if (scarce && told == false) {
         log::warn("hardly any space is left on the disk of the data directory",
@@ -233,7 +222,8 @@ json::object node_capacity(const std::string& data_dir) {
   const std::uint64_t kib = std::uint64_t{memory.totalram} * memory.mem_unit / 1024;
   return {{"cpu", std::to_string(::sysconf(_SC_NPROCESSORS_ONLN))},
           {"memory", fmt::format("{}Ki", kib)},
-          {"ephemeral-storage", fmt::format("{}Ki", disk_room(data_dir).bytes / 1024)},
+          {"ephemeral-storage",
+           fmt::format("{}Ki", disk_room(data_dir).value_or(DiskRoom()).capacity / 1024)},
           {"pods", std::to_string(kPodsMax)}};
 }
 

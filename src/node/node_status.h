@@ -7,7 +7,6 @@
 
 #include <boost/json/object.hpp>
 
-#include <cstdint>
 #include <string>
 
 namespace tulle::node {
@@ -17,18 +16,6 @@ boost::json::object node_capacity(const std::string& data_dir);
 
 // Makes or refreshes the Node. Done when the API has it.
 rt::Task<kube::ApiResult<void>> register_node(Node& node);
-
-// Room on a file system, as statvfs(3) gives it. A value.
-struct DiskRoom {
-  std::uint64_t bytes = 0;
-  std::uint64_t bytes_free = 0;
-  std::uint64_t files = 0;  // 0: it does not count them
-  std::uint64_t files_free = 0;
-};
-DiskRoom disk_room(const std::string& path);
-// Whether the node says DiskPressure: a twentieth is left at most, and not much at all, of bytes or
-// of files. Upstream asks for a tenth, which is a lot on a large disk.
-bool is_scarce(const DiskRoom& room);
 
 // Keeps the node's condition DiskPressure true to the disk of the data directory, for ever.
 rt::Task<void> watch_disk(Node& node);
