@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import os
 import pathlib
 import resource
@@ -24,10 +25,11 @@ BUSY_MAX = 0.5  # of a core, while nothing but a crowd waits
 
 @contextlib.contextmanager
 def short_of_descriptors(pid):
-    """The process has just a few left."""
-    used = [int(entry.name) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()]
+    """The process has just a few left: a new one gets the lowest number that is free."""
+    used = {int(entry.name) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    free = itertools.islice((n for n in itertools.count() if n not in used), ROOM)
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(used) + 1 + ROOM, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(free) + 1, before[1]))
     try:
         yield
     finally:
@@ -45,8 +47,8 @@ def said_so(instance):
 
 
 def has_none_left(pid):
-    return (len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
-            >= resource.prlimit(pid, resource.RLIMIT_NOFILE)[0])
+    used = {int(entry.name) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir()}
+    return used.issuperset(range(resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]))
 
 
 def busy(pid, for_s=3):
