@@ -186,6 +186,7 @@ int run_control(const ControlOptions& options) {
   ControlRole role(loop, *driver, sockets->get(), options);
   const auto started = loop.run(role.start());
   if (!started) {
+    if (*sockets) (*sockets)->leave();  // they are the next one's
     loop.run(role.stop());
     return report(started.error());
   }

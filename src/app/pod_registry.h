@@ -34,8 +34,9 @@ class PodRegistry final {
   // Serves agents for ever. The channels of earlier agents go on until they break.
   rt::Task<void> serve(net::FdChannelListener& listener);
 
-  // Tells the agents, and those that will come, to offer their pods to the next proxy; here none is
-  // attached any more.
+  // Attaches no pods any more; drains and withdrawals go on.
+  void take_no_more() { retired_ = true; }
+  // And tells the agents, those that will come included, to offer their pods to the next proxy.
   void retire();
 
  private:

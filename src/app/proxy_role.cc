@@ -33,6 +33,8 @@ namespace {
 
 // An agent that lives has told of its pods long before.
 constexpr Duration kAgentPatience = std::chrono::seconds(2);
+// Where connections wait for pods that the proxy before knew.
+constexpr Duration kSuccessorPatience = std::chrono::seconds(10);
 
 constexpr Duration kRetirementCheck = std::chrono::milliseconds(50);
 
@@ -58,10 +60,12 @@ class ProxyRole final {
     admin_servers_.clear();
     make_room_for_handover();
     if (sockets_ != nullptr) sockets_->leave();
+    registry_.take_no_more();
+    refusals_.retire();
     rt::Event retired(loop_);
     on_all_workers(
         [](WorkerThread& worker, std::function<void()> each) { worker.retire(std::move(each)); },
-        [&retired] { retired.set(); });
+        [this, &retired] { refusals_.pass([&retired] { retired.set(); }); });
     co_await retired.wait();
     registry_.retire();
     if (sockets_ != nullptr) sockets_->say_retired();
@@ -215,7 +219,8 @@ class ProxyRole final {
     handover_ = *std::move(listener);
     handing_over_.spawn(registry_.serve(*handover_));
     notify_ready(options_.ready_fd);
-    co_await rt::sleep(loop_, kAgentPatience);
+    const bool inherits = sockets_ != nullptr && sockets_->has_untaken();
+    co_await rt::sleep(loop_, inherits ? kSuccessorPatience : kAgentPatience);
     open_front_door();
   }
 
@@ -242,7 +247,9 @@ class ProxyRole final {
                   proxy::Drains::revive(pod->address, *snapshot_);
                   refusals_.attach(*pod);
                   WorkerThread& worker = worker_of(pod->uid);
-                  worker.listen_in(std::move(pod), [this, done](const Result<void>& outcome) {
+                  const std::string uid = pod->uid;
+                  worker.listen_in(std::move(pod), [this, uid, done](const Result<void>& outcome) {
+                    if (!outcome) refusals_.detach(uid);
                     refusals_.pass([done, outcome] { done(outcome); });
                   });
                 },

@@ -60,11 +60,17 @@ std::string changes(const Ports& before, const Ports& after) {
   return commands;
 }
 
-void run_in(const net::NamespacePtr& space, const std::string& commands) {
+Result<void> run_in(const net::NamespacePtr& space, const std::string& commands) {
   const auto outcome = net::in_namespace(space, [&]() -> Result<OwnedFd> {
     TRY_VOID(node::run_nft(commands));
     return OwnedFd();
   });
+  if (!outcome) return outcome.error();
+  return {};
+}
+
+void make_table(const net::NamespacePtr& space, const Ports& refused) {
+  const auto outcome = run_in(space, whole_table(refused));
   if (outcome) return;
   log::warn("a pod's connections to services without endpoints are not refused, but closed",
             {{"pod", space->name}, {"why", outcome.error().message}});
@@ -73,7 +79,7 @@ void run_in(const net::NamespacePtr& space, const std::string& commands) {
 }  // namespace
 
 void Refusals::follow(const mesh::Snapshot& snapshot) {
-  if (snapshot.unserved() == followed_) return;
+  if (retired_ || snapshot.unserved() == followed_) return;
   followed_ = snapshot.unserved();
   Ports wanted;
   std::ranges::copy_if(*followed_, std::back_inserter(wanted), [&](const auto& port) {
@@ -88,16 +94,19 @@ void Refusals::follow(const mesh::Snapshot& snapshot) {
   spaces.reserve(pods_.size());
   for (const auto& [uid, space] : pods_) spaces.push_back(space);
   thread_.submit(
-      [spaces = std::move(spaces), commands = std::move(commands)] {
-        for (const net::NamespacePtr& space : spaces) run_in(space, commands);
+      [spaces = std::move(spaces), commands = std::move(commands), refused = refused_] {
+        for (const net::NamespacePtr& space : spaces) {
+          // What is not as it was left is made anew.
+          if (!run_in(space, commands)) make_table(space, *refused);
+        }
       },
       [] {});
 }
 
 void Refusals::attach(const proxy::Pod& pod) {
+  if (retired_) return;
   pods_[pod.uid] = pod.space;
-  thread_.submit([space = pod.space, refused = refused_] { run_in(space, whole_table(*refused)); },
-                 [] {});
+  thread_.submit([space = pod.space, refused = refused_] { make_table(space, *refused); }, [] {});
 }
 
 void Refusals::pass(std::function<void()> done) {

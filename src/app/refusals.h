@@ -26,6 +26,8 @@ class Refusals final {
 
   // From now on these are refused, in all pods.
   void follow(const mesh::Snapshot& snapshot);
+  // Leaves what there is to another process. REQUIRES: pass() before that begins.
+  void retire() { retired_ = true; }
   // In this pod, too.
   void attach(const proxy::Pod& pod);
   void detach(const std::string& uid) { pods_.erase(uid); }
@@ -36,6 +38,7 @@ class Refusals final {
   using Ports = std::vector<mesh::UnservedPort>;
 
   const IpAddress dns_;
+  bool retired_ = false;
   std::shared_ptr<const Ports> followed_ = std::make_shared<const Ports>();
   std::shared_ptr<const Ports> refused_ = followed_;  // of those, what rules can be made of
   std::map<std::string, net::NamespacePtr> pods_;     // by uid

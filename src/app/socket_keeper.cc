@@ -23,6 +23,7 @@ Result<OwnedFd> SocketKeeper::open_channel() {
   serving_.cancel();
   TRY(channel_, net::FdChannel::adopt(loop_, driver_, OwnedFd(ends[0])));
   retired_.clear();
+  handed_out_ = false;
   serving_.spawn(serve());
   return theirs;
 }
@@ -40,6 +41,7 @@ rt::Task<void> SocketKeeper::serve() {
     if (!co_await channel_->send(std::move(message))) break;
   }
   (void)co_await channel_->send({.bytes = "all", .fds = {}});
+  handed_out_ = true;
   co_await listen();
 }
 
@@ -60,7 +62,8 @@ void SocketKeeper::hand_over(json::object& state, std::vector<int>& descriptors)
     descriptors.push_back(fd.get());
   }
   state["sockets"] = std::move(sockets);
-  if (!channel_) return;
+  // A process that has not got everything sees the channel end, and is started again.
+  if (!handed_out_) return;
   state["channel"] = channel_->fd();
   descriptors.push_back(channel_->fd());
 }
@@ -72,6 +75,7 @@ Result<void> SocketKeeper::resume(const json::object& state) {
   if (!state.contains("channel")) return {};
   TRY(channel_,
       net::FdChannel::adopt(loop_, driver_, inherited(state.at("channel").to_number<int>())));
+  handed_out_ = true;
   serving_.spawn(listen());
   return {};
 }

@@ -42,6 +42,7 @@ class SocketKeeper final {
   rt::EpollDriver& driver_;
   std::map<std::string, OwnedFd> sockets_;  // by name
   std::unique_ptr<net::FdChannel> channel_;
+  bool handed_out_ = false;  // all that was kept, over this channel
   rt::Event retired_{loop_};
   rt::Scope serving_{loop_};
 };

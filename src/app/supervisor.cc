@@ -26,7 +26,7 @@ constexpr Duration kPauseMin = std::chrono::milliseconds(10);
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 constexpr Duration kStable = std::chrono::seconds(5);
 // Until it is ready, which takes tens of milliseconds, or seconds where a large store is read.
-constexpr std::chrono::seconds kStartTime{60};
+constexpr std::chrono::seconds kStartTime{30};
 // To take nothing new any more.
 constexpr Duration kRetireTime = std::chrono::seconds(5);
 constexpr int kReadyFd = 3;
@@ -43,13 +43,18 @@ rt::Task<Result<rt::ExitStatus>> exit_of(rt::Process& process) {
 
 }  // namespace
 
+std::string path_of(const Program& program) {
+  if (!program) return "/proc/self/exe";
+  return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(program->get());
+}
+
 Result<SupervisedProcess::Started> SupervisedProcess::spawn() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return os_error(errno, "pipe");
   Started started{.process = nullptr, .ready = OwnedFd(ends[0])};
   const OwnedFd write_end(ends[1]);
   TRY(const OwnedFd sockets, sockets_.open_channel());
-  rt::SpawnOptions options{.arguments = {program_}};
+  rt::SpawnOptions options{.arguments = {path_of(program_)}};
   options.arguments.insert(options.arguments.end(), options_.arguments.begin(),
                            options_.arguments.end());
   options.arguments.insert(options.arguments.end(), {"--ready-fd", std::to_string(kReadyFd),
@@ -79,6 +84,7 @@ rt::Task<Result<void>> SupervisedProcess::wait_ready(OwnedFd ready) const {
 
 rt::Task<Result<void>> SupervisedProcess::start() {
   CO_TRY_VOID(co_await start_one());
+  begun_ = true;
   keeper_.spawn(keep_running());
   co_return Result<void>();
 }
@@ -108,6 +114,7 @@ rt::Task<void> SupervisedProcess::keep_running() {
   for (;;) {
     if (process_) {
       const auto status = co_await process_->exited();
+      process_.reset();
       log::warn(options_.name + " ended; starting it again",
                 {{"with", status ? describe(*status) : status.error().message}});
       if (loop_.now() - started_at > kStable) pause = {};
@@ -126,7 +133,7 @@ rt::Task<void> SupervisedProcess::keep_running() {
   }
 }
 
-rt::Task<Result<void>> SupervisedProcess::replace(std::string program) {
+rt::Task<Result<void>> SupervisedProcess::replace(Program program) {
   keeper_.cancel();
   co_await retire();
   std::swap(program_, program);
@@ -150,8 +157,8 @@ rt::Task<void> SupervisedProcess::retire() {
   if (outcome.index() == 1) {
     log::error(options_.name + " does not make room; killing it", {});
     (void)process->signal(SIGKILL);
-  }
-  if (options_.retirement > Duration{}) {
+    co_await see_off(std::move(process));
+  } else if (options_.retirement > Duration{}) {
     retired_.spawn(see_off(std::move(process)));
   } else {
     co_await see_off(std::move(process));
@@ -181,13 +188,17 @@ json::object SupervisedProcess::hand_over(std::vector<int>& descriptors) const {
 
 Result<void> SupervisedProcess::resume(const json::object& state) {
   TRY_VOID(sockets_.resume(state));
+  // One that has ended is started again; a child that nobody has reaped keeps its number.
+  const auto adopt = [this](const json::value& pid) {
+    return rt::Process::adopt(loop_, driver_, pid.to_number<int>());
+  };
   if (const auto* pid = state.if_contains("pid")) {
-    TRY(process_, rt::Process::adopt(loop_, driver_, pid->to_number<int>()));
+    if (auto process = adopt(*pid)) process_ = *std::move(process);
   }
   for (const auto& pid : state.at("retired").as_array()) {
-    TRY(auto process, rt::Process::adopt(loop_, driver_, pid.to_number<int>()));
-    retired_.spawn(see_off(std::move(process)));
+    if (auto process = adopt(pid)) retired_.spawn(see_off(*std::move(process)));
   }
+  begun_ = true;
   keeper_.spawn(keep_running());
   return {};
 }
@@ -219,7 +230,10 @@ rt::Task<void> SupervisedProcess::take_over(Duration patience) {
 
 rt::Task<void> SupervisedProcess::stop(Duration patience) {
   keeper_.cancel();
-  if (!process_) co_return;
+  if (!process_) {
+    if (options_.leaves_work && begun_) co_await take_over(patience);
+    co_return;
+  }
   // How it ended says whether it cleaned up, not whether it lived a moment ago: it may be dying.
   const bool in_order = co_await end(patience);
   if (!in_order && options_.leaves_work) co_await take_over(patience);

@@ -17,6 +17,12 @@
 
 namespace tulle::app {
 
+// The file of a program, by descriptor: whatever becomes of its path, what was checked is what is
+// started. Null: that of this process.
+using Program = std::shared_ptr<const OwnedFd>;
+// As this process and its children can run it.
+std::string path_of(const Program& program);
+
 class SupervisedProcess final {
  public:
   struct Options {
@@ -37,10 +43,10 @@ class SupervisedProcess final {
   // what went wrong it has said itself. From then on it is kept running.
   rt::Task<Result<void>> start();
 
-  // Replaces it by one of another program, which is given by its path: asks it to retire
+  // Replaces it by one of another program: asks it to retire
   // (app/report.h) and starts that in its place. With an error that did not become ready, and one
   // of the program before runs. REQUIRES: start().
-  rt::Task<Result<void>> replace(std::string program);
+  rt::Task<Result<void>> replace(Program program);
 
   // What the next program of this process needs to go on with it (app/succession.h). REQUIRES:
   // neither start() nor replace() is under way.
@@ -70,7 +76,8 @@ class SupervisedProcess final {
   rt::Loop& loop_;
   rt::EpollDriver& driver_;
   const Options options_;
-  std::string program_ = "/proc/self/exe";
+  Program program_;
+  bool begun_ = false;  // one has been ready
   SocketKeeper sockets_;
   std::unique_ptr<rt::Process> process_;
   std::set<int> retired_pids_;  // that have not ended

@@ -155,12 +155,14 @@ class Up final {
   Result<void> resume() {
     TRY(const json::object state, read_succession(options_.resume_fd));
     lock_ = inherited(state.at("lock").to_number<int>());
+    rt::set_descriptors_of_children(state.at("descriptors_of_children").to_number<std::uint64_t>());
     TRY_VOID(control_.resume(state.at("control").as_object()));
     TRY_VOID(proxy_.resume(state.at("proxy").as_object()));
     return take_orders();
   }
 
   rt::Task<void> stop() {
+    stopping_ = true;
     co_await desk_.idle();
     orders_.reset();
     client_.reset();
@@ -177,40 +179,41 @@ class Up final {
   }
 
   // Control and proxy run this program from now on. With an error everything is as it was before.
-  // By descriptor: whatever becomes of the file, what was checked is what is started.
   rt::Task<Result<std::string>> upgrade(std::string path) {
-    OwnedFd program(::open(path.c_str(), O_PATH | O_CLOEXEC));
-    if (!program) co_return os_error(errno, "opening " + path);
-    const std::string name = name_of(program);
-    CO_TRY(const std::string version, co_await version_of(path));
+    const auto program = std::make_shared<const OwnedFd>(::open(path.c_str(), O_PATH | O_CLOEXEC));
+    if (!*program) co_return os_error(errno, "opening " + path);
+    CO_TRY(const std::string version, co_await version_of(program, path));
     say("Upgrading to " + version + " …");
-    CO_TRY_VOID(co_await control_.replace(name));
-    if (auto replaced = co_await proxy_.replace(name); !replaced) {
-      const auto back = co_await control_.replace(program_ ? name_of(program_) : "/proc/self/exe");
+    CO_TRY_VOID(co_await control_.replace(program));
+    if (auto replaced = co_await proxy_.replace(program); !replaced) {
+      const auto back = co_await control_.replace(program_);
       if (!back) log::error("control cannot go back", {{"why", back.error().message}});
       co_return std::move(replaced).error();
     }
-    program_ = std::move(program);
+    program_ = program;
     say("Upgraded.");
     co_return version;
   }
 
   // And so does this process, which has nobody to wait for any more.
   void follow() {
+    if (stopping_) return;
     std::vector<int> descriptors{lock_.get()};
     json::object state{{"lock", lock_.get()},
+                       {"descriptors_of_children", rt::descriptors_of_children()},
                        {"control", control_.hand_over(descriptors)},
                        {"proxy", proxy_.hand_over(descriptors)}};
-    const Error why = succeed(name_of(program_), options_.arguments, state, std::move(descriptors));
+    const Error why = succeed(path_of(program_), options_.arguments, state, std::move(descriptors));
     log::error("the supervisor goes on as the program that it was", {{"why", why.message}});
   }
 
-  static std::string name_of(const OwnedFd& program) {
-    return "/proc/self/fd/" + std::to_string(program.get());
-  }
-
-  rt::Task<Result<std::string>> version_of(std::string path) {
-    CO_TRY(auto output, co_await rt::run_command(loop_, driver_, {.arguments = {path, "version"}}));
+  // Asked of it with a limit: whatever was named may be anything.
+  rt::Task<Result<std::string>> version_of(Program program, std::string path) {
+    CO_TRY(auto output, co_await rt::run_command(loop_, driver_,
+                                                 {.arguments = {"timeout", "--signal=KILL", "5",
+                                                                path_of(program), "version"},
+                                                  .die_with_parent = true,
+                                                  .own_process_group = true}));
     std::string& version = output.output;
     while (version.ends_with('\n')) version.pop_back();
     if (output.status.success() && version.starts_with("tulle ")) co_return std::move(version);
@@ -271,7 +274,8 @@ class Up final {
   SupervisedProcess control_{loop_, driver_, control_options()};
   SupervisedProcess proxy_{loop_, driver_, proxy_options()};
   std::unique_ptr<kubeclient::HttpClient> client_;
-  OwnedFd program_;  // what control and proxy are started from; empty: this one
+  Program program_;  // what control and proxy are started from
+  bool stopping_ = false;
   UpgradeDesk desk_{loop_, [this](std::string path) { return upgrade(std::move(path)); },
                     [this] { follow(); }};
   std::unique_ptr<http::Server> orders_;

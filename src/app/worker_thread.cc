@@ -63,7 +63,7 @@ void WorkerThread::end_idle() {
 
 void WorkerThread::count_connections(std::function<void(std::size_t)> told) {
   thread_->post([this, told = std::move(told)]() mutable {
-    const std::size_t count = parts_->proxy.connections();
+    const std::size_t count = parts_->proxy.connections() + parts_->dns.pending();
     home_.post([told = std::move(told), count] { told(count); });
   });
 }

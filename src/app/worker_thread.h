@@ -37,7 +37,7 @@ class WorkerThread final {
   void retire(std::function<void()> done);
   // Ends retired connections that wait for a request.
   void end_idle();
-  // How many connections are left, told at home.
+  // How many connections and questions are left, told at home.
   void count_connections(std::function<void(std::size_t)> told);
   // Opens the pod's listeners here; `done` runs at home.
   void listen_in(std::shared_ptr<const proxy::Pod> pod, Done done);

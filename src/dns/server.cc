@@ -103,6 +103,14 @@ void Server::retire() {
   }
 }
 
+std::size_t Server::pending() const {
+  std::size_t count = 0;
+  for (const auto& [uid, attached] : attached_) {
+    count += attached->answers.size() + attached->connections.size();
+  }
+  return count;
+}
+
 rt::Task<void> Server::serve_udp(Attached& attached) {
   std::array<char, kUdpQueryBytesMax> buffer;
   for (;;) {

@@ -51,6 +51,8 @@ class Server final {
   // Takes no more questions: another process does, on the same sockets. Those that were asked are
   // answered.
   void retire();
+  // Questions by UDP, and connections, that are still to be answered.
+  std::size_t pending() const;
   // Answers whoever asks in the host's network. There is no search path then.
   Result<void> listen_on_host(const SocketAddress& address);
 

@@ -99,6 +99,11 @@ std::shared_ptr<void> KeptSockets::token_of(const std::string& name) {
   return {nullptr, [state = state_, name](void*) { state->drop(name); }};
 }
 
+bool KeptSockets::has_untaken() const {
+  const std::lock_guard lock(state_->mutex);
+  return !state_->inherited.empty();
+}
+
 void KeptSockets::drop_untaken() {
   std::map<std::string, OwnedFd> untaken;
   {

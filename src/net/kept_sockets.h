@@ -38,6 +38,7 @@ class KeptSockets final {
   // From any thread: has this one kept, in place of one of the same name.
   std::shared_ptr<void> keep(const std::string& name, int fd);
 
+  bool has_untaken() const;
   // What nobody has taken is kept no longer.
   void drop_untaken();
   // From now on tokens mean nothing: all that is kept is left to the next process.

@@ -119,7 +119,7 @@ class ContainerRunner final {
   BackOff crashes_{1};
   BackOff pulls_{0};
   BackOff starts_{0};
-  ImageVersion images_seen_;  // when the image was last looked for
+  ImageVersion images_seen_;           // when the image was last looked for
   std::uint64_t references_seen_ = 0;  // when they were
   std::unique_ptr<Container> adopted_;
   ProbedBefore before_;             // of what was adopted

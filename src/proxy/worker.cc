@@ -54,11 +54,13 @@ void Worker::set_snapshot(mesh::SnapshotPtr snapshot) {
 }
 
 void Worker::open_front_door() {
+  if (retired_) return;
   front_door_open_ = true;
   front_door_.follow(*context_.snapshot);
 }
 
 Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
+  if (retired_) return fail(Code::unavailable, "another proxy takes over");
   leave(pod->uid);
   constexpr IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
   const SocketAddress capture{.ip = kLoopback, .port = options_.capture_port};
@@ -80,6 +82,7 @@ Result<void> Worker::listen_in(std::shared_ptr<const Pod> pod) {
 }
 
 void Worker::retire() {
+  retired_ = true;
   front_door_open_ = false;
   front_door_.retire();
   for (const auto& [uid, attached] : attached_) {

@@ -49,7 +49,7 @@ class Worker final {
   // for by one worker. Replaces an earlier pod of the same uid.
   Result<void> listen_in(std::shared_ptr<const Pod> pod);
   // Listens nowhere any more: another process does, on the same sockets. Connections end soon
-  // (Acceptor::retire), sessions of UDP at once. REQUIRES: no listen_in() after it.
+  // (Acceptor::retire), sessions of UDP at once.
   void retire();
   // Of retired connections, ends those that wait for a request.
   void end_idle();
@@ -70,6 +70,7 @@ class Worker final {
   Context context_;
   FrontDoor front_door_;
   bool front_door_open_ = false;
+  bool retired_ = false;
   std::map<std::string, std::unique_ptr<Attached>> attached_;  // by uid
 };
 

@@ -77,7 +77,6 @@ bool place_descriptors(Prepared& prepared) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
-  if (descriptors_before) ::setrlimit(RLIMIT_NOFILE, &*descriptors_before);
   bool fine = place_descriptors(prepared);
   if (fine && prepared.die_with_parent) {
     fine = ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::getppid() == prepared.parent;
@@ -85,6 +84,8 @@ bool place_descriptors(Prepared& prepared) {
   if (fine && prepared.own_process_group) fine = ::setpgid(0, 0) == 0;
   if (fine && prepared.directory != nullptr) fine = ::chdir(prepared.directory) == 0;
   if (fine) {
+    // Not before: the descriptors were placed above all that are open here.
+    if (descriptors_before) ::setrlimit(RLIMIT_NOFILE, &*descriptors_before);
     char** environment = prepared.environment.size() > 1 ? prepared.environment.data() : environ;
     ::execvpe(prepared.arguments[0], prepared.arguments.data(), environment);
   }
@@ -307,15 +308,24 @@ Task<Result<CommandOutput>> run_command(Loop& loop, EpollDriver& driver, SpawnOp
 
 Error execute(const std::string& program, const std::vector<std::string>& arguments,
               const std::vector<int>& descriptors) {
-  rlimit raised{};
-  ::getrlimit(RLIMIT_NOFILE, &raised);
-  if (descriptors_before) ::setrlimit(RLIMIT_NOFILE, &*descriptors_before);
   for (const int fd : descriptors) ::fcntl(fd, F_SETFD, 0);
   ::execv(program.c_str(), pointers(arguments).data());
   const int number = errno;
   for (const int fd : descriptors) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  ::setrlimit(RLIMIT_NOFILE, &raised);
   return os_error(number, "running " + program);
+}
+
+std::uint64_t descriptors_of_children() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return descriptors_before.value_or(limit).rlim_cur;
+}
+
+void set_descriptors_of_children(std::uint64_t count) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(count, limit.rlim_max);
+  descriptors_before = limit;
 }
 
 void allow_all_descriptors() {

@@ -6,6 +6,7 @@
 #include "rt/epoll_driver.h"
 #include "rt/task.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -102,5 +103,8 @@ Error execute(const std::string& program, const std::vector<std::string>& argume
 // low for the sake of select(2), which is not used here. Children that are spawned get the limit as
 // it was before.
 void allow_all_descriptors();
+// The soft limit that they get. The raised one goes through execute().
+std::uint64_t descriptors_of_children();
+void set_descriptors_of_children(std::uint64_t count);
 
 }  // namespace tulle::rt

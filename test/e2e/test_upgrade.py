@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import subprocess
 import time
 
 import pytest
 
 import traces
-from instance import BINARY, run_tulle
+from instance import BINARY, EXAMPLES, run_tulle
 from load import Callers, Load
 from talkers import GrpcCallers, WebSockets
 from test_failover import containers, uids
@@ -123,6 +124,26 @@ def test_what_an_upgrade_put_in_place_is_supervised_as_before(hello_world, newer
         wait_until(hello_world.is_ready, 10, "the API answers")
     back = upgrade(hello_world, BINARY)
     assert back.returncode == 0, back.stderr
+
+
+def test_an_interrupt_in_the_middle_ends_everything(instance, newer):
+    instance.kubectl("apply", "-f", EXAMPLES)
+    for app in ("hello", "world"):
+        instance.wait_for_pods(app, 3)
+    control = instance.role_pid("control")
+    with subprocess.Popen([BINARY, "upgrade", "--data-dir", instance.data_dir, newer],
+                          stderr=subprocess.PIPE) as order:
+        wait_until(lambda: instance.role_pid("control") != control, 10, "control is replaced")
+        assert instance.stop() == 0
+        order.communicate(timeout=20)
+
+
+def test_what_never_answers_is_no_program(hello_world, tmp_path):
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 60\n")
+    silent.chmod(0o755)
+    outcome = upgrade(hello_world, silent)
+    assert outcome.returncode == 1 and f"{silent} is no tulle" in outcome.stderr, outcome
 
 
 def test_without_an_instance_it_says_so(tmp_path):
