@@ -71,6 +71,7 @@ def cpu_seconds(uid):
     """What the processes that are in the container now have taken."""
     pids = {pid for place in group_files(uid, "cgroup.procs")
             for pid in place.read_text().split()}
+    assert pids, uid
     ticks = 0
     for pid in pids:
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -107,7 +108,8 @@ def test_endless_output_has_bounds_and_harms_no_neighbour(hello_world, pods, rec
             size = sum(file.stat().st_size for file in folder.iterdir())
             assert size < 2 * LOG_FILE_MAX + SLACK, (name, size)
             assert resident(shim_of(hello_world, uids[name])) < MEMORY_MAX, name
-            assert 0 < used[name] < 1.5 * CPU, (name, used)
+            # One that waits for its lines to be written may take next to nothing.
+            assert used[name] < 1.5 * CPU, (name, used)
             assert hello_world.kubectl("logs", name, "--tail=3").strip("\n"), name
         assert hello_world.kubectl("logs", "countless", "--tail=3") == "y\ny\ny\n"
         assert resident(hello_world.role_pid("control")) - before < MEMORY_MAX
