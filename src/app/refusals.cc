@@ -3,7 +3,6 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "net/kernel_network.h"
-#include "node/nftables.h"
 
 #include <algorithm>
 #include <iterator>
@@ -60,53 +59,75 @@ std::string changes(const Ports& before, const Ports& after) {
   return commands;
 }
 
-Result<void> run_in(const net::NamespacePtr& space, const std::string& commands) {
+}  // namespace
+
+std::shared_ptr<const Ports> Refusals::Wanted::get() const {
+  const std::lock_guard lock(mutex_);
+  return ports_;
+}
+
+void Refusals::Wanted::set(std::shared_ptr<const Ports> ports) {
+  const std::lock_guard lock(mutex_);
+  ports_ = std::move(ports);
+}
+
+Result<void> Refusals::Rules::run(const std::string& commands) {
   const auto outcome = net::in_namespace(space, [&]() -> Result<OwnedFd> {
-    TRY_VOID(node::run_nft(commands));
+    if (!kernel) kernel.emplace();
+    TRY_VOID(kernel->run(commands));
     return OwnedFd();
   });
   if (!outcome) return outcome.error();
   return {};
 }
 
-void make_table(const net::NamespacePtr& space, const Ports& refused) {
-  const auto outcome = run_in(space, whole_table(refused));
-  if (outcome) return;
-  log::warn("a pod's connections to services without endpoints are not refused, but closed",
-            {{"pod", space->name}, {"why", outcome.error().message}});
+// What is not as it was left is made anew.
+void Refusals::bring_up_to_date(Rules& rules, const Wanted& wanted) {
+  auto ports = wanted.get();
+  if (rules.made == ports) return;
+  const bool changed = rules.made && rules.run(changes(*rules.made, *ports));
+  if (!changed) {
+    if (const auto outcome = rules.run(whole_table(*ports)); !outcome) {
+      log::warn("a pod's connections to services without endpoints are not refused, but closed",
+                {{"pod", rules.space->name}, {"why", outcome.error().message}});
+    }
+  }
+  rules.made = std::move(ports);
 }
-
-}  // namespace
 
 void Refusals::follow(const mesh::Snapshot& snapshot) {
   if (retired_ || snapshot.unserved() == followed_) return;
   followed_ = snapshot.unserved();
-  Ports wanted;
-  std::ranges::copy_if(*followed_, std::back_inserter(wanted), [&](const auto& port) {
+  Ports ports;
+  std::ranges::copy_if(*followed_, std::back_inserter(ports), [&](const auto& port) {
     return port.address.ip.is_v4() && port.address.ip != dns_;
   });
-  const auto repeated = std::ranges::unique(wanted);
-  wanted.erase(repeated.begin(), repeated.end());
-  std::string commands = changes(*refused_, wanted);
-  refused_ = std::make_shared<const Ports>(std::move(wanted));
-  if (commands.empty()) return;
-  std::vector<net::NamespacePtr> spaces;
-  spaces.reserve(pods_.size());
-  for (const auto& [uid, space] : pods_) spaces.push_back(space);
+  const auto repeated = std::ranges::unique(ports);
+  ports.erase(repeated.begin(), repeated.end());
+  if (ports == *wanted_->get()) return;
+  wanted_->set(std::make_shared<const Ports>(std::move(ports)));
+  std::vector<std::shared_ptr<Rules>> all;
+  all.reserve(pods_.size());
+  for (const auto& [uid, rules] : pods_) all.push_back(rules);
   thread_.submit(
-      [spaces = std::move(spaces), commands = std::move(commands), refused = refused_] {
-        for (const net::NamespacePtr& space : spaces) {
-          // What is not as it was left is made anew.
-          if (!run_in(space, commands)) make_table(space, *refused);
-        }
+      [all = std::move(all), wanted = wanted_] {
+        for (const auto& rules : all) bring_up_to_date(*rules, *wanted);
       },
       [] {});
 }
 
 void Refusals::attach(const proxy::Pod& pod) {
   if (retired_) return;
-  pods_[pod.uid] = pod.space;
-  thread_.submit([space = pod.space, refused = refused_] { make_table(space, *refused); }, [] {});
+  const auto rules = std::make_shared<Rules>(pod.space);
+  pods_[pod.uid] = rules;
+  thread_.submit([rules, wanted = wanted_] { bring_up_to_date(*rules, *wanted); }, [] {});
+}
+
+// The conversation with the kernel ends on the thread: that may take its time.
+void Refusals::detach(const std::string& uid) {
+  auto rules = pods_.extract(uid);
+  if (rules.empty()) return;
+  thread_.submit([rules = std::move(rules.mapped())]() mutable { rules.reset(); }, [] {});
 }
 
 void Refusals::pass(std::function<void()> done) {

@@ -8,13 +8,17 @@
 #pragma once
 
 #include "mesh/snapshot.h"
+#include "node/nftables.h"
 #include "proxy/pods.h"
 #include "rt/thread_pool.h"
 
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tulle::app {
@@ -30,19 +34,40 @@ class Refusals final {
   void retire() { retired_ = true; }
   // In this pod, too.
   void attach(const proxy::Pod& pod);
-  void detach(const std::string& uid) { pods_.erase(uid); }
+  void detach(const std::string& uid);
   // `done` on the loop, when all that was asked for before is done.
   void pass(std::function<void()> done);
 
  private:
   using Ports = std::vector<mesh::UnservedPort>;
 
+  // What is to be refused now: several changes that come while the thread is busy are made as one.
+  class Wanted final {
+   public:
+    std::shared_ptr<const Ports> get() const;
+    void set(std::shared_ptr<const Ports> ports);
+
+   private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Ports> ports_ = std::make_shared<const Ports>();
+  };
+  // The rules of one pod. Touched on the thread only, but for its space.
+  struct Rules {
+    explicit Rules(net::NamespacePtr in) : space(std::move(in)) {}
+    Result<void> run(const std::string& commands);
+
+    const net::NamespacePtr space;
+    std::optional<node::Nftables> kernel = std::nullopt;
+    std::shared_ptr<const Ports> made = nullptr;  // null: none yet, or nobody knows which
+  };
+  static void bring_up_to_date(Rules& rules, const Wanted& wanted);
+
   const IpAddress dns_;
   bool retired_ = false;
-  std::shared_ptr<const Ports> followed_ = std::make_shared<const Ports>();
-  std::shared_ptr<const Ports> refused_ = followed_;  // of those, what rules can be made of
-  std::map<std::string, net::NamespacePtr> pods_;     // by uid
-  rt::ThreadPool thread_;                             // does one thing after the other
+  std::shared_ptr<const Ports> followed_;  // as the Snapshot has it
+  const std::shared_ptr<Wanted> wanted_ = std::make_shared<Wanted>();
+  std::map<std::string, std::shared_ptr<Rules>> pods_;  // by uid
+  rt::ThreadPool thread_;                               // does one thing after the other
 };
 
 }  // namespace tulle::app

@@ -8,23 +8,38 @@
 
 namespace tulle::node {
 
-Result<void> run_nft(const std::string& commands) {
-  // The library keeps tables of its own that threads share.
-  static std::mutex one_at_a_time;
+namespace {
+
+// The library keeps tables of its own that threads share.
+std::mutex one_at_a_time;
+
+nft_ctx* open_context() {
   const std::lock_guard lock(one_at_a_time);
-  nft_ctx* context = nft_ctx_new(NFT_CTX_DEFAULT);
-  if (context == nullptr) return fail(Code::unavailable, "nftables cannot be used");
+  nft_ctx* const context = nft_ctx_new(NFT_CTX_DEFAULT);
+  if (context == nullptr) return nullptr;
   nft_ctx_buffer_error(context);
   nft_ctx_buffer_output(context);
-  const bool fine = nft_run_cmd_from_buffer(context, commands.c_str()) == 0;
-  std::string why = fine ? "" : nft_ctx_get_error_buffer(context);
+  return context;
+}
+
+void close_context(nft_ctx* context) {
+  const std::lock_guard lock(one_at_a_time);
   nft_ctx_free(context);
-  if (fine) return {};
-  return failf(Code::unavailable, "nftables: {}", why);
+}
+
+}  // namespace
+
+Nftables::Nftables() : context_(open_context(), &close_context) {}
+
+Result<void> Nftables::run(const std::string& commands) {
+  if (!context_) return fail(Code::unavailable, "nftables cannot be used");
+  const std::lock_guard lock(one_at_a_time);
+  if (nft_run_cmd_from_buffer(context_.get(), commands.c_str()) == 0) return {};
+  return failf(Code::unavailable, "nftables: {}", nft_ctx_get_error_buffer(context_.get()));
 }
 
 Result<void> check_nftables() {
-  auto outcome = run_nft("list tables");
+  auto outcome = Nftables().run("list tables");
   if (outcome) return {};
   return failf(Code::unavailable,
                "this machine's kernel does not do nftables, which pods' networks need; load the "

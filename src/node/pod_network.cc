@@ -141,9 +141,9 @@ Result<void> catch_outgoing(const PodNetwork& network) {
       "  }}\n"
       "}}\n",
       network.address.to_string(), network.dns_address.to_string(), network.capture_port);
-  const auto both = run_nft(connections + datagrams);
+  const auto both = Nftables().run(connections + datagrams);
   if (both) return {};
-  auto outcome = run_nft(connections);
+  auto outcome = Nftables().run(connections);
   if (!outcome) return std::move(outcome).error().context("the pod's rules");
   log::warn("a pod can send UDP to nobody but the DNS server; load the module nft_tproxy",
             {{"pod", network.address.to_string()}, {"why", both.error().message}});
