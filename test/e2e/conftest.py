@@ -5,7 +5,9 @@ import signal
 
 import pytest
 
-from instance import EXAMPLES, Instance
+from instance import BINARY, EXAMPLES, Instance
+from polyglot import MANIFEST, PODS
+from waiting import wait_until
 
 TEST_LIMIT_S = 240
 
@@ -71,3 +73,15 @@ def hello_world(shared):
         shared.wait_for_pods(app, 3)
     shared.wait_for_traffic()
     return shared
+
+
+@pytest.fixture
+def polyglot(shared):
+    """The shared instance with the server of several protocols."""
+    shared.import_image("polyglot:latest", BINARY.parent / "test/polyglot")
+    shared.kubectl("apply", "-f", "-", stdin=MANIFEST)
+    shared.wait_for_pods("polyglot", PODS)
+    wait_until(lambda: shared.ingress("polyglot.localhost")[0] == 200, 10,
+               "the Ingress leads there")
+    yield shared
+    shared.kubectl("delete", "-f", "-", "--wait=false", stdin=MANIFEST)

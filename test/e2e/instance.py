@@ -162,6 +162,11 @@ class Instance:
                 found[traces.environment(pid).get("HOSTNAME", str(pid))] = pid
         return found
 
+    def containers(self, *apps):
+        """Pod name → (pid, start time) of these apps: the very same processes or not."""
+        return {name: (pid, traces.start_time(pid))
+                for app in apps for name, pid in self.container_pids(app).items()}
+
     # ---------------------------------------------------------------- talking to it
 
     @property

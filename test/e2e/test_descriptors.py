@@ -12,7 +12,6 @@ import time
 import traces
 from load import Load
 from talkers import WebSockets
-from test_rollouts import polyglot  # noqa: F401
 from waiting import wait_until
 
 ROOM = 8  # descriptors that are left, of which a connection takes two or more
@@ -76,7 +75,7 @@ def accept_failures(instance):
                if line.startswith("tulle_accept_failures_total "))
 
 
-def test_a_proxy_short_of_descriptors_keeps_its_streams_and_recovers(polyglot):  # noqa: F811
+def test_a_proxy_short_of_descriptors_keeps_its_streams_and_recovers(polyglot):
     proxy = polyglot.role_pid("proxy")
     before = accept_failures(polyglot)
     with WebSockets(polyglot.ingress_port, "polyglot.localhost", CHATS, messages=100_000,

@@ -9,6 +9,7 @@ from instance import EXAMPLES
 from load import Callers, Load
 from waiting import wait_until
 
+APPS = ("hello", "world")
 ENOUGH = 200  # requests before and after the kill
 
 
@@ -30,18 +31,12 @@ def restarts(instance, pod):
     return instance.get("pod", pod)["status"]["containerStatuses"][0]["restartCount"]
 
 
-def containers(instance):
-    """Pod name → (pid, start time): the very same processes or not."""
-    return {name: (pid, traces.start_time(pid)) for app in ("hello", "world")
-            for name, pid in instance.container_pids(app).items()}
-
-
 def uids(instance):
     return instance.ready_pods("hello") | instance.ready_pods("world")
 
 
 def test_killed_control_is_started_again_while_traffic_goes_on(hello_world):
-    processes, pods = containers(hello_world), uids(hello_world)
+    processes, pods = hello_world.containers(*APPS), uids(hello_world)
     assert len(processes) == 6
     with Load(hello_world, "hello.localhost", "/world") as load:
         wait_until(lambda: load.total > ENOUGH, 20, "load flows")
@@ -51,7 +46,7 @@ def test_killed_control_is_started_again_while_traffic_goes_on(hello_world):
         for app in ("hello", "world"):
             hello_world.wait_for_pods(app, 3)
     assert set(load.counts) == {200}, (load.counts, load.failures[:5])
-    assert containers(hello_world) == processes and uids(hello_world) == pods
+    assert hello_world.containers(*APPS) == processes and uids(hello_world) == pods
     try:  # and it is in charge of them
         hello_world.kubectl("scale", "deployment/world", "--replicas=2")
         hello_world.wait_for_pods("world", 2)
@@ -60,7 +55,7 @@ def test_killed_control_is_started_again_while_traffic_goes_on(hello_world):
 
 
 def test_connections_to_a_killed_proxy_are_served_by_the_next_one(hello_world):
-    processes, pods = containers(hello_world), uids(hello_world)
+    processes, pods = hello_world.containers(*APPS), uids(hello_world)
     gaps = []
     with Callers(hello_world, "hello.localhost", "/world") as callers:
         for _ in range(3):
@@ -78,11 +73,11 @@ def test_connections_to_a_killed_proxy_are_served_by_the_next_one(hello_world):
             gaps.append(max(took for at, took in callers.served if at > begin))
     assert min(gaps) < 0.5, f"{gaps} s without traffic"
     print(f"served again within {[round(gap * 1000) for gap in gaps]} ms")
-    assert containers(hello_world) == processes and uids(hello_world) == pods
+    assert hello_world.containers(*APPS) == processes and uids(hello_world) == pods
 
 
 def test_killed_control_and_proxy_find_the_same_pods(hello_world):
-    processes, pods = containers(hello_world), uids(hello_world)
+    processes, pods = hello_world.containers(*APPS), uids(hello_world)
     hello_world.kubectl("create", "configmap", "kept", "--from-literal=a=b")
     try:
         for role in ("control", "proxy"):
@@ -92,7 +87,7 @@ def test_killed_control_and_proxy_find_the_same_pods(hello_world):
         for app in ("hello", "world"):
             hello_world.wait_for_pods(app, 3)
         assert hello_world.get("configmap", "kept")["data"] == {"a": "b"}
-        assert containers(hello_world) == processes and uids(hello_world) == pods
+        assert hello_world.containers(*APPS) == processes and uids(hello_world) == pods
     finally:
         hello_world.kubectl("delete", "configmap", "kept", "--ignore-not-found")
 
@@ -101,18 +96,18 @@ def test_a_new_up_adopts_the_pods_of_a_killed_one(instance):
     instance.kubectl("apply", "-f", EXAMPLES)
     for app in ("hello", "world"):
         instance.wait_for_pods(app, 3)
-    processes, pods = containers(instance), uids(instance)
+    processes, pods = instance.containers(*APPS), uids(instance)
     family = [instance.process.pid, *traces.children(instance.process.pid)]
     for pid in family:
         os.kill(pid, signal.SIGKILL)
     instance.process.wait(10)
     wait_until(lambda: not any(traces.command(pid) for pid in family), 10, "all three are dead")
-    assert containers(instance) == processes
+    assert instance.containers(*APPS) == processes
     instance.start()
     instance.wait_for_traffic()
     for app in ("hello", "world"):
         instance.wait_for_pods(app, 3)
-    assert containers(instance) == processes and uids(instance) == pods
+    assert instance.containers(*APPS) == processes and uids(instance) == pods
 
 
 def test_a_killed_supervisor_takes_control_and_proxy_with_it(instance):

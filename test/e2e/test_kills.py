@@ -6,8 +6,8 @@ import signal
 
 import traces
 from load import Load
+from polyglot import PODS, node_port
 from talkers import GrpcCallers, PlainConnections, WebSockets
-from test_rollouts import PODS, node_port, polyglot  # noqa: F401
 from waiting import wait_until
 
 ENOUGH = 100
@@ -51,14 +51,8 @@ def talk_on(talkers):
                30, "all of them talk on")
 
 
-def containers(instance):
-    """Pod name → (pid, start time): the very same processes or not."""
-    return {name: (pid, traces.start_time(pid))
-            for name, pid in instance.container_pids("polyglot").items()}
-
-
-def test_killed_control_is_noticed_by_nobody_and_starts_nothing_twice(polyglot):  # noqa: F811
-    processes, pods = containers(polyglot), polyglot.ready_pods("polyglot")
+def test_killed_control_is_noticed_by_nobody_and_starts_nothing_twice(polyglot):
+    processes, pods = polyglot.containers("polyglot"), polyglot.ready_pods("polyglot")
     assert len(processes) == len(pods) == PODS
     with all_talk(polyglot) as talkers:
         for _ in range(3):
@@ -72,12 +66,12 @@ def test_killed_control_is_noticed_by_nobody_and_starts_nothing_twice(polyglot):
     assert set(requests.counts) == {200}, (requests.counts, requests.failures[:5])
     for other in others:
         assert not other.failures, (type(other).__name__, other.failures[:5])
-    assert containers(polyglot) == processes, "a container was started again, or twice"
+    assert polyglot.containers("polyglot") == processes, "a container was started again, or twice"
     assert polyglot.ready_pods("polyglot") == pods
 
 
 def test_a_killed_program_fails_no_idempotent_request_and_cuts_only_its_own_streams(
-        polyglot):  # noqa: F811
+        polyglot):
     with all_talk(polyglot) as talkers:
         for _ in range(3):
             name, pid = sorted(polyglot.container_pids("polyglot").items())[0]

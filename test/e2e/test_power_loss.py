@@ -4,19 +4,20 @@ All that a reboot leaves are files. Processes end at once and without a word; mo
 and namespaces go with the kernel that had them; and process ids are given out anew.
 """
 
+import itertools
 import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
-import threading
 
 import pytest
 
 import traces
 from box import import_box
 from instance import EXAMPLES
+from load import Threads
 from waiting import wait_until
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
@@ -93,28 +94,17 @@ spec:
 """
 
 
-class Writers:
+class Writers(Threads):
     """Threads that create ConfigMaps, and change each once, as fast as they are answered."""
 
     def __init__(self, instance):
+        super().__init__(WRITERS)
         self._instance = instance
-        self._stopping = threading.Event()
-        self._lock = threading.Lock()
+        self._numbers = itertools.count()
         self.acknowledged = {}  # name → the last version that the server has acknowledged
-        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True)
-                         for number in range(WRITERS)]
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(20)
-
-    def _run(self, writer):
+    def _run(self):
+        writer = next(self._numbers)
         path = "/api/v1/namespaces/default/configmaps"
         for number in range(100_000):
             name = f"written-{writer}-{number}"

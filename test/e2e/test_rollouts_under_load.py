@@ -10,7 +10,8 @@ import tempfile
 import pytest
 
 from debian_image import Debian
-from test_rollouts import PODS, ROLLOUTS, polyglot, roll_out  # noqa: F401
+from polyglot import PODS, roll_out
+from test_rollouts import ROLLOUTS
 from waiting import wait_until
 
 # Each round is a report. They get a part of a core: the machine has other things to do than load.
@@ -78,7 +79,7 @@ def test_complaints_are_found_in_reports():
 
 
 @pytest.mark.limit_s(600)  # it fetches packages, too
-def test_wrk_and_h2load_see_no_error_in_twenty_rollouts(generators, polyglot):  # noqa: F811
+def test_wrk_and_h2load_see_no_error_in_twenty_rollouts(generators, polyglot):
     for tool in COMMANDS:
         generators.kubectl("apply", "-f", "-", stdin=json.dumps(pod_of(tool)))
     try:

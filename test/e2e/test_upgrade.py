@@ -10,9 +10,8 @@ import pytest
 import traces
 from instance import BINARY, EXAMPLES, run_tulle
 from load import Callers, Load
+from polyglot import PODS, node_port
 from talkers import GrpcCallers, WebSockets
-from test_failover import containers, uids
-from test_rollouts import node_port, polyglot  # noqa: F401  (a fixture)
 from waiting import wait_until
 
 ENOUGH = 25
@@ -36,7 +35,7 @@ def newer(tmp_path):
 
 
 @pytest.fixture
-def busy(polyglot):  # noqa: F811
+def busy(polyglot):
     """Clients of all kinds that talk all the time; what any of them lost fails the test."""
     clients = (Load(polyglot, "polyglot.localhost"),
                Load(polyglot, "polyglot.localhost", method="POST", pause_s=0.01),
@@ -70,14 +69,19 @@ def go_on(clients):
 
 def test_an_upgrade_refuses_and_cuts_nothing(busy, newer):
     home, clients = busy
-    same = (containers(home), uids(home), home.process.pid)
+
+    def what_stays():
+        return home.containers("polyglot"), home.ready_pods("polyglot"), home.process.pid
+
+    same = what_stays()
+    assert len(same[0]) == PODS
     before = [home.role_pid("control"), home.role_pid("proxy")]
     home.kubectl("create", "configmap", "kept", "--from-literal=a=b")
     try:
         outcome = upgrade(home, newer)
         assert outcome.returncode == 0, outcome.stderr
         wait_until(lambda: programs(home) == {str(newer)}, 10, "all three are the newer program")
-        assert (containers(home), uids(home), home.process.pid) == same
+        assert what_stays() == same
         assert home.get("configmap", "kept")["data"] == {"a": "b"}
         # Pods that stop now are waited for in the proxy that was replaced, too.
         home.kubectl("rollout", "restart", "deployment/polyglot")
