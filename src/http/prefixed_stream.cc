@@ -9,10 +9,10 @@
 namespace tulle::http {
 namespace {
 
-class PrefixedStream final : public net::Stream {
+class PrefixedStream final : public net::WrappedStream {
  public:
   PrefixedStream(rt::Loop& loop, std::string received, std::unique_ptr<net::Stream> inner)
-      : loop_(loop), received_(std::move(received)), inner_(std::move(inner)) {}
+      : WrappedStream(std::move(inner)), loop_(loop), received_(std::move(received)) {}
 
   net::Attempt try_read(std::span<char> buffer) override {
     if (given_ == received_.size()) return inner_->try_read(buffer);
@@ -25,26 +25,17 @@ class PrefixedStream final : public net::Stream {
     }
     return Result<std::size_t>(count);
   }
-  net::Attempt try_write(std::span<const std::string_view> pieces) override {
-    return inner_->try_write(pieces);
-  }
   void wait(net::Interest interest, rt::Runnable& waiter) override {
     const bool readable = given_ < received_.size();
     if (interest == net::Interest::read && readable) return loop_.schedule(waiter);
     inner_->wait(interest, waiter);
   }
-  Result<void> shutdown_write() override { return inner_->shutdown_write(); }
-  void reset_when_closed() override { inner_->reset_when_closed(); }
-  SocketAddress local_address() const override { return inner_->local_address(); }
-  SocketAddress peer_address() const override { return inner_->peer_address(); }
-  SocketAddress original_destination() const override { return inner_->original_destination(); }
   int plain_fd() const override { return given_ == received_.size() ? inner_->plain_fd() : -1; }
 
  private:
   rt::Loop& loop_;
   std::string received_;
   std::size_t given_ = 0;
-  std::unique_ptr<net::Stream> inner_;
 };
 
 }  // namespace

@@ -11,9 +11,11 @@
 #include "rt/task.h"
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace tulle::net {
 
@@ -53,6 +55,27 @@ class Stream {
 
   // The kernel's descriptor where plain bytes can be moved past this object, else -1.
   virtual int plain_fd() const { return -1; }
+};
+
+// One around another. What it does not do in a way of its own the inner one does.
+class WrappedStream : public Stream {
+ public:
+  explicit WrappedStream(std::unique_ptr<Stream> inner) : inner_(std::move(inner)) {}
+
+  Attempt try_read(std::span<char> buffer) override { return inner_->try_read(buffer); }
+  Attempt try_write(std::span<const std::string_view> pieces) override {
+    return inner_->try_write(pieces);
+  }
+  void wait(Interest interest, rt::Runnable& waiter) override { inner_->wait(interest, waiter); }
+  Result<void> shutdown_write() override { return inner_->shutdown_write(); }
+  void reset_when_closed() override { inner_->reset_when_closed(); }
+  SocketAddress local_address() const override { return inner_->local_address(); }
+  SocketAddress peer_address() const override { return inner_->peer_address(); }
+  SocketAddress original_destination() const override { return inner_->original_destination(); }
+  int plain_fd() const override { return inner_->plain_fd(); }
+
+ protected:
+  std::unique_ptr<Stream> inner_;
 };
 
 inline constexpr std::size_t kPiecesMax = 16;

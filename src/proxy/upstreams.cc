@@ -61,27 +61,17 @@ Result<std::unique_ptr<net::Datagram>> Upstreams::bind_datagram(const SocketAddr
 namespace {
 
 // A connection that has a place among those of its endpoint, as long as it is there.
-class PlacedStream final : public net::Stream {
+class PlacedStream final : public net::WrappedStream {
  public:
   PlacedStream(std::unique_ptr<net::Stream> inner, mesh::Gate::Place place)
-      : place_(std::move(place)), inner_(std::move(inner)) {}
-  net::Attempt try_read(std::span<char> buffer) override { return inner_->try_read(buffer); }
-  net::Attempt try_write(std::span<const std::string_view> pieces) override {
-    return inner_->try_write(pieces);
-  }
-  void wait(net::Interest interest, rt::Runnable& waiter) override {
-    inner_->wait(interest, waiter);
-  }
-  Result<void> shutdown_write() override { return inner_->shutdown_write(); }
-  void reset_when_closed() override { inner_->reset_when_closed(); }
-  SocketAddress local_address() const override { return inner_->local_address(); }
-  SocketAddress peer_address() const override { return inner_->peer_address(); }
-  SocketAddress original_destination() const override { return inner_->original_destination(); }
-  int plain_fd() const override { return inner_->plain_fd(); }
+      : WrappedStream(std::move(inner)), place_(std::move(place)) {}
+  // The place is given back once the connection is closed.
+  ~PlacedStream() override { inner_.reset(); }
+  PlacedStream(const PlacedStream&) = delete;
+  PlacedStream& operator=(const PlacedStream&) = delete;
 
  private:
-  const mesh::Gate::Place place_;  // given back once the connection is closed
-  std::unique_ptr<net::Stream> inner_;
+  const mesh::Gate::Place place_;
 };
 
 rt::Task<Result<std::unique_ptr<net::Stream>>> connect_and_announce(net::Network& network,
