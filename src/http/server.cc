@@ -1,6 +1,6 @@
 #include "http/server.h"
 
-#include "base/log.h"
+#include "net/accept_trouble.h"
 #include "rt/combine.h"
 #include "rt/sleep.h"
 #include "rt/sync.h"
@@ -25,18 +25,15 @@ Server::Server(rt::Loop& loop, std::unique_ptr<net::Listener> listener, Handler&
 Server::~Server() = default;
 
 rt::Task<void> Server::accept_all() {
-  bool failing = false;
+  net::AcceptTrouble trouble;
   for (;;) {
     while (connections_.size() >= options_.connections_max) co_await rt::wait_on(room_);
     auto stream = co_await listener_->accept();
     if (stream) {
-      failing = false;
+      trouble.accepted();
       connections_.spawn(serve(*std::move(stream)));
     } else {
-      if (!std::exchange(failing, true)) {
-        log::warn("connections cannot be accepted and wait; is the limit of open files too low?",
-                  {{"at", local_address_.to_string()}, {"why", stream.error().message}});
-      }
+      trouble.failed(local_address_, stream.error());
       co_await rt::sleep(loop_, options_.accept_retry);
     }
   }

@@ -1,6 +1,5 @@
 #include "proxy/accept.h"
 
-#include "base/log.h"
 #include "rt/sleep.h"
 
 #include <utility>
@@ -45,12 +44,13 @@ rt::Task<void> Acceptor::accept_all() {
   for (;;) {
     auto stream = co_await listener_->accept();
     if (!stream) {
-      complain(stream.error());
+      failures_.add();
+      trouble_.failed(local_, stream.error());
       if (stream.error().code == Code::exhausted) idle_.evict_one();
       co_await rt::sleep(loop_, kAcceptRetry);
       continue;
     }
-    failing_ = false;
+    trouble_.accepted();
     next_ = *std::move(stream);
     while (connections_.size() >= connections_max_) {
       idle_.evict_one();
@@ -58,14 +58,6 @@ rt::Task<void> Acceptor::accept_all() {
     }
     connections_.spawn(run(serve_(std::move(next_), idle_)));
   }
-}
-
-// Once, until a connection is accepted again.
-void Acceptor::complain(const Error& why) {
-  failures_.add();
-  if (std::exchange(failing_, true)) return;
-  log::warn("connections cannot be accepted and wait; is the limit of open files too low?",
-            {{"at", local_.to_string()}, {"why", why.message}});
 }
 
 rt::Task<void> Acceptor::run(rt::Task<void> connection) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "http/idle_list.h"
+#include "net/accept_trouble.h"
 #include "net/network.h"
 #include "obs/metrics.h"
 #include "rt/scope.h"
@@ -39,7 +40,6 @@ class Acceptor final {
 
  private:
   rt::Task<void> accept_all();
-  void complain(const Error& why);
   rt::Task<void> run(rt::Task<void> connection);
 
   rt::Loop& loop_;
@@ -47,7 +47,7 @@ class Acceptor final {
   const SocketAddress local_;
   const std::size_t connections_max_;
   obs::Counter& failures_;
-  bool failing_ = false;
+  net::AcceptTrouble trouble_;
   Serve serve_;
   rt::WaitList room_;
   std::unique_ptr<net::Stream> next_;  // accepted, waits for room
