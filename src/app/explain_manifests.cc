@@ -2,10 +2,9 @@
 
 #include "app/folder_source.h"
 #include "base/log.h"
+#include "cli/instance_socket.h"
 #include "codec/http_message.h"
 #include "rt/epoll_driver.h"
-
-#include <cstdio>
 
 namespace tulle::app {
 
@@ -48,13 +47,7 @@ Result<std::string> explanation(const cli::ExplainOptions& options,
 int explain_manifests(const cli::ExplainOptions& options, std::vector<std::string> manifests,
                       const compile::Place& here) {
   log::configure(log::Level::error, "explain");
-  const auto text = explanation(options, std::move(manifests), here);
-  if (!text) {
-    std::fprintf(stderr, "tulle explain: %s\n", text.error().message.c_str());
-    return 1;
-  }
-  std::fputs(text->c_str(), stdout);
-  return 0;
+  return cli::print_outcome("explain", explanation(options, std::move(manifests), here));
 }
 
 }  // namespace tulle::app
