@@ -58,7 +58,7 @@ class Refusals final {
 
     const net::NamespacePtr space;
     std::optional<node::Nftables> kernel = std::nullopt;
-    std::shared_ptr<const Ports> made = nullptr;  // null: none yet, or nobody knows which
+    std::shared_ptr<const Ports> made = nullptr;  // what was last asked for; null: nothing
   };
   static void bring_up_to_date(Rules& rules, const Wanted& wanted);
 

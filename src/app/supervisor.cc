@@ -41,6 +41,19 @@ rt::Task<Result<rt::ExitStatus>> exit_of(rt::Process& process) {
   co_return co_await process.exited();
 }
 
+// Until it has ended. Returns whether it did in order: by itself before the deadline, with code 0.
+// Else it is killed, which `complaint` says.
+rt::Task<bool> end_by(rt::Loop& loop, rt::Process& process, Instant deadline,
+                      std::string complaint) {
+  const auto ended = co_await rt::with_deadline(loop, deadline, exit_of(process));
+  if (!ended) {
+    log::error(complaint, {});
+    (void)process.signal(SIGKILL);
+    (void)co_await process.exited();
+  }
+  co_return ended && ended->success();
+}
+
 }  // namespace
 
 std::string path_of(const Program& program) {
@@ -119,15 +132,13 @@ rt::Task<void> SupervisedProcess::keep_running() {
                 {{"with", status ? describe(*status) : status.error().message}});
       if (loop_.now() - started_at > kStable) pause = {};
     }
-    for (;;) {
-      co_await rt::sleep(loop_, pause);
-      pause = std::clamp(pause * 2, kPauseMin, kPauseMax);
-      started_at = loop_.now();
-      auto again = spawn();
-      if (again) {
-        process_ = std::move(again->process);
-        break;
-      }
+    co_await rt::sleep(loop_, pause);
+    pause = std::clamp(pause * 2, kPauseMin, kPauseMax);
+    started_at = loop_.now();
+    auto again = spawn();
+    if (again) {
+      process_ = std::move(again->process);
+    } else {
       log::error(options_.name + " cannot be started", {{"why", again.error().message}});
     }
   }
@@ -167,12 +178,8 @@ rt::Task<void> SupervisedProcess::retire() {
 
 rt::Task<void> SupervisedProcess::see_off(std::unique_ptr<rt::Process> process) {
   retired_pids_.insert(process->pid());
-  const Instant deadline = loop_.now() + options_.retirement + kRetireTime;
-  if (!co_await rt::with_deadline(loop_, deadline, exit_of(*process))) {
-    log::error(options_.name + " was replaced and does not end; killing it", {});
-    (void)process->signal(SIGKILL);
-    (void)co_await process->exited();
-  }
+  (void)co_await end_by(loop_, *process, loop_.now() + options_.retirement + kRetireTime,
+                        options_.name + " was replaced and does not end; killing it");
   retired_pids_.erase(process->pid());
 }
 
@@ -205,14 +212,10 @@ Result<void> SupervisedProcess::resume(const json::object& state) {
 
 rt::Task<bool> SupervisedProcess::end(Duration patience) {
   (void)process_->signal(SIGTERM);
-  const auto ended = co_await rt::with_deadline(loop_, loop_.now() + patience, exit_of(*process_));
-  if (!ended) {
-    log::error(options_.name + " does not end; killing it", {});
-    (void)process_->signal(SIGKILL);
-    (void)co_await process_->exited();
-  }
+  const bool in_order = co_await end_by(loop_, *process_, loop_.now() + patience,
+                                        options_.name + " does not end; killing it");
   process_.reset();
-  co_return ended && ended->success();
+  co_return in_order;
 }
 
 rt::Task<void> SupervisedProcess::take_over(Duration patience) {

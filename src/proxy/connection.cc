@@ -44,6 +44,7 @@ struct TcpFlow {
   rt::Task<Result<void>> connect_to_service();
   rt::Task<Result<void>> enter();
   rt::Task<Result<void>> carry();
+  void let_go();
   void finish(Instant start, const Result<void>& outcome);
 };
 
@@ -130,6 +131,13 @@ rt::Task<Result<void>> TcpFlow::carry() {
   co_return end.outcome;
 }
 
+// Of the upstream, and of what was counted for it.
+void TcpFlow::let_go() {
+  upstream.reset();
+  in_flight.end();
+  place.leave();
+}
+
 void finish(Context& context, obs::AccessRecord& record, Instant start,
             const Result<void>& outcome) {
   if (!outcome) record.error = outcome.error().message;
@@ -188,9 +196,7 @@ rt::Task<Result<void>> server_speaks(TcpFlow& flow, mesh::FirstSpeaker expected)
     flow.greeting.assign(buffer->data(), *count);
     co_return Result<void>();
   }
-  flow.upstream.reset();
-  flow.in_flight.end();
-  flow.place.leave();
+  flow.let_go();
   co_return count ? fail(Code::closed, "the endpoint closed the connection") : count.error();
 }
 
@@ -214,9 +220,7 @@ rt::Task<Spoken> recognise_by_first(TcpFlow& flow, mesh::PortState& port) {
     }
     // Its client comes with the preface. Streams get connections of their own.
     flow.greeting.clear();
-    flow.upstream.reset();
-    flow.in_flight.end();
-    flow.place.leave();
+    flow.let_go();
     co_return co_await client_speaks(flow);
   }
   flow.record.error = std::get<1>(first).error().message;
